@@ -1,0 +1,32 @@
+/* atomic.h - atomics that name their order.
+ *
+ * A field that more than one thread touches without a common lock is read and written through these
+ * only.  Each acquire says in a comment which release it pairs with.  There is no volatile here and no
+ * race that is called benign: a counter that its owner updates and a statistics reader looks at is a
+ * relaxed atomic on both sides. */
+#ifndef BASE_ATOMIC_H
+#define BASE_ATOMIC_H
+
+#include "base/base.h"
+
+#define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
+#define exchange_acq_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+
+/* Compare and swap; on failure *expected holds what was found. */
+#define cas_acquire(p, expected, desired)                                                                    \
+    __atomic_compare_exchange_n((p), (expected), (desired), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+#define cas_release(p, expected, desired)                                                                    \
+    __atomic_compare_exchange_n((p), (expected), (desired), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+#define cas_acq_rel(p, expected, desired)                                                                    \
+    __atomic_compare_exchange_n((p), (expected), (desired), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+
+/* Adds to a counter that only the caller's thread (or lock) writes and that others may read. */
+#define count_up(p, v) store_relaxed((p), load_relaxed(p) + (v))
+#define count_down(p, v) store_relaxed((p), load_relaxed(p) - (v))
+
+#endif

@@ -1,0 +1,50 @@
+/* alloc.h - the fast paths: pop a block from the first span of its bin, push one on the span it came from.
+ *
+ * Inlined into every entry point, so a heap with other rules pays for them itself only.  No atomics
+ * beyond relaxed loads and stores, no lock, no system call. */
+#ifndef ENGINE_ALLOC_H
+#define ENGINE_ALLOC_H
+
+#include "engine/classes.h"
+#include "engine/pagemap.h"
+#include "engine/span.h"
+
+ALWAYS_INLINE void *span_pop(struct span *span)
+{
+    struct block *block = span->free;
+    if (UNLIKELY(block == NULL))
+        return NULL;
+    span->free = block->next;
+    count_up(&span->allocs, 1);
+    return block;
+}
+
+/* A block of `size` bytes, or NULL when the slow path (heap.h) has to be asked. */
+ALWAYS_INLINE void *cache_alloc(struct cache *cache, size_t size)
+{
+    if (LIKELY(size <= QUICK_SIZE_MAX))
+        return span_pop(cache->quick[(size + 7) / 8]);
+    if (LIKELY(size <= CLASS_SIZE_MAX))
+        return span_pop(cache->bins[class_of(size)].first);
+    return NULL;
+}
+
+/* Frees `block` if it is one that `cache` owns; false when the slow path (heap.h) has to look at it: NULL,
+ * somebody else's, the last of its span, or no block at all. */
+ALWAYS_INLINE bool cache_free(struct cache *cache, void *block)
+{
+    struct span *span = pagemap_find(block);
+    if (UNLIKELY(span == NULL))
+        return false;
+    if (UNLIKELY(load_relaxed(&span->owner) != cache || !span_is_block(span, block) || span->free == block))
+        return false;
+    uint64_t frees = load_relaxed(&span->frees) + 1;
+    if (UNLIKELY(frees == load_relaxed(&span->allocs)))
+        return false;
+    ((struct block *)block)->next = span->free;
+    span->free = block;
+    store_relaxed(&span->frees, frees);
+    return true;
+}
+
+#endif

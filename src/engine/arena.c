@@ -1,0 +1,222 @@
+/* arena.c - finding, taking and giving back runs of pages.  See arena.h; growth is in grow.c. */
+#include "engine/arena.h"
+
+#include "base/bits.h"
+#include "engine/grow.h"
+#include "engine/purge.h"
+#include "os/os.h"
+
+#define NOT_FOUND SIZE_MAX
+
+/* ---- Finding ------------------------------------------------------------------------------------- */
+
+/* The first place for `pages` aligned pages in a free run that starts in [from, to). */
+static size_t find_between(const struct arena *arena, size_t from, size_t to, size_t pages, size_t align)
+{
+    size_t slack = (align >> PAGE_SHIFT) - 1;
+    size_t at = bits_next_set(arena->free, from, to);
+    while (at < to) {
+        size_t start = (align_up(arena_address(arena, at), align) - arena->base) >> PAGE_SHIFT;
+        size_t end = bits_next_clear(arena->free, at, size_min(at + pages + slack, arena->pages));
+        if (start + pages <= end)
+            return start;
+        at = bits_next_set(arena->free, end, to);
+    }
+    return NOT_FOUND;
+}
+
+static size_t find_in_arena(struct arena *arena, size_t pages, size_t align)
+{
+    if (arena->room < pages || arena->free_pages < pages)
+        return NOT_FOUND;
+    for (size_t c = 0; c * CHUNK_PAGES < arena->pages; c++) {
+        struct chunk *chunk = &arena->chunks[c];
+        if (chunk->room < pages)
+            continue;
+        size_t from = c * CHUNK_PAGES;
+        size_t found = find_between(arena, from, size_min(from + CHUNK_PAGES, arena->pages), pages, align);
+        if (found != NOT_FOUND)
+            return found;
+        if (align == PAGE_SIZE)
+            chunk->room = (uint32_t)pages - 1;
+    }
+    if (align == PAGE_SIZE)
+        arena->room = pages - 1;
+    return NOT_FOUND;
+}
+
+static bool find(struct heap *heap, size_t pages, size_t align, struct run *run)
+{
+    for (struct arena *arena = heap->arenas; arena != NULL; arena = arena->next) {
+        size_t found = find_in_arena(arena, pages, align);
+        if (found != NOT_FOUND) {
+            run->arena = arena;
+            run->first = found;
+            run->pages = pages;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Counting ------------------------------------------------------------------------------------ */
+
+static void note_peak(struct heap *heap)
+{
+    size_t committed = heap_committed(heap);
+    if (committed > heap->counts.committed_peak)
+        store_relaxed(&heap->counts.committed_peak, committed);
+}
+
+/* Takes free pages out of the books; returns how many of them were dirty. */
+static size_t take_from_chunks(struct heap *heap, struct arena *arena, size_t first, size_t end)
+{
+    size_t dirty = 0;
+    for (size_t at = first; at < end;) {
+        struct chunk *chunk = &arena->chunks[at / CHUNK_PAGES];
+        size_t stop = size_min((at / CHUNK_PAGES + 1) * CHUNK_PAGES, end);
+        size_t here = bits_count(arena->dirty, at, stop);
+        size_t clean = stop - at - here;
+        dirty += here;
+        chunk->dirty = (uint16_t)(chunk->dirty - here);
+        if (chunk->purged > 0 && clean > 0) {
+            size_t again = size_min(clean, chunk->purged);
+            chunk->purged = (uint16_t)(chunk->purged - again);
+            purge_note_regret(heap, again << PAGE_SHIFT);
+        }
+        at = stop;
+    }
+    return dirty;
+}
+
+static void take(struct heap *heap, struct run *run)
+{
+    size_t end = run->first + run->pages;
+    size_t dirty = take_from_chunks(heap, run->arena, run->first, end);
+    bits_clear(run->arena->free, run->first, end);
+    run->arena->free_pages -= run->pages;
+    run->zero = dirty == 0;
+    count_down(&heap->counts.dirty_bytes, dirty << PAGE_SHIFT);
+    count_up(&heap->counts.span_bytes, run->pages << PAGE_SHIFT);
+    note_peak(heap);
+}
+
+/* ---- Limits -------------------------------------------------------------------------------------- */
+
+/* Whether `bytes` more may be committed.  Gives free pages back first where a limit is near. */
+static enum error within_limits(struct heap *heap, size_t bytes)
+{
+    size_t soft = size_min(heap->config.limit_soft, heap->config.limit_hard);
+    if (LIKELY(soft == SIZE_MAX))
+        return OK;
+    size_t total;
+    if (__builtin_add_overflow(heap_committed(heap), bytes, &total))
+        return ERROR_LIMIT;
+    if (total > soft && heap->counts.dirty_bytes > 0) {
+        purge_down_to(heap, 0);
+        total = heap_committed(heap) + bytes;
+    }
+    return total <= heap->config.limit_hard ? OK : ERROR_LIMIT;
+}
+
+/* ---- The calls ----------------------------------------------------------------------------------- */
+
+enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run *run)
+{
+    enum error error = within_limits(heap, pages << PAGE_SHIFT);
+    while (error == OK && !find(heap, pages, align, run))
+        error = grow(heap, pages, align); /* may open the lock, so others may take what it got: look again */
+    if (error == OK)
+        take(heap, run);
+    return error;
+}
+
+bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more)
+{
+    if (at + more > arena->pages || bits_next_clear(arena->free, at, at + more) != at + more)
+        return false;
+    if (within_limits(heap, more << PAGE_SHIFT) != OK)
+        return false;
+    if (bits_next_clear(arena->free, at, at + more) != at + more)
+        return false; /* purging for the limit opened the lock */
+    struct run run = {arena, at, more, false};
+    take(heap, &run);
+    return true;
+}
+
+/* Raises the room hints for the free run around [first, end). */
+static void note_room(struct arena *arena, size_t first, size_t end)
+{
+    size_t start = bits_run_start(arena->free, first, 0);
+    size_t stop = bits_next_clear(arena->free, end, size_min(end + CHUNK_PAGES, arena->pages));
+    if (stop == end + CHUNK_PAGES)
+        stop = arena->pages; /* long enough not to look for its true end */
+    for (size_t c = start / CHUNK_PAGES; c * CHUNK_PAGES < end; c++) {
+        size_t room = stop - size_max(start, c * CHUNK_PAGES);
+        if (arena->chunks[c].room < room)
+            arena->chunks[c].room = (uint32_t)size_min(room, UINT32_MAX);
+    }
+    arena->room = size_max(arena->room, stop - start);
+}
+
+void pages_give(struct heap *heap, struct arena *arena, size_t first, size_t pages, bool dirty)
+{
+    size_t end = first + pages;
+    bits_set(arena->free, first, end);
+    arena->free_pages += pages;
+    count_down(&heap->counts.span_bytes, pages << PAGE_SHIFT);
+    if (dirty) {
+        bits_set(arena->dirty, first, end);
+        count_up(&heap->counts.dirty_bytes, pages << PAGE_SHIFT);
+        purge_enqueue(heap, arena, first, end);
+    } else {
+        bits_clear(arena->dirty, first, end);
+    }
+    note_room(arena, first, end);
+}
+
+void pages_return_hidden(struct heap *heap, struct arena *arena, size_t first, size_t end, const uint64_t *clean)
+{
+    struct chunk *chunk = &arena->chunks[first / CHUNK_PAGES];
+    size_t base = first / CHUNK_PAGES * CHUNK_PAGES;
+    size_t purged = bits_count(clean, first - base, end - base);
+    bits_set(arena->free, first, end);
+    arena->free_pages += end - first;
+    for (size_t page = first; page < end; page++)
+        if (bits_test(clean, page - base))
+            bits_clear(arena->dirty, page, page + 1);
+    count_down(&heap->counts.dirty_bytes, purged << PAGE_SHIFT);
+    if (purged < end - first) {
+        chunk->dirty = (uint16_t)(chunk->dirty + (end - first - purged));
+        purge_requeue(heap, chunk);
+    }
+    note_room(arena, first, end);
+}
+
+bool pages_next_dirty(const struct arena *arena, size_t limit, size_t *at, size_t *end)
+{
+    *at = bits_next_set(arena->dirty, *at, limit);
+    *end = bits_next_clear(arena->dirty, *at, limit);
+    return *at < limit;
+}
+
+const char *arena_check(const struct arena *arena)
+{
+    if (arena->pages > arena->capacity)
+        return "more pages than capacity";
+    if (bits_count(arena->free, 0, arena->capacity) != arena->free_pages)
+        return "free pages miscounted";
+    if (bits_next_set(arena->free, arena->pages, arena->capacity) != arena->capacity)
+        return "free page beyond the end";
+    for (size_t c = 0; c * CHUNK_PAGES < arena->pages; c++) {
+        size_t from = c * CHUNK_PAGES;
+        size_t dirty = 0;
+        for (size_t page = from; page < size_min(from + CHUNK_PAGES, arena->pages); page++)
+            dirty += bits_test(arena->free, page) && bits_test(arena->dirty, page);
+        if (dirty != arena->chunks[c].dirty)
+            return "dirty pages miscounted";
+        if (dirty > 0 && !arena->chunks[c].queued)
+            return "dirty chunk is not in the queue";
+    }
+    return NULL;
+}

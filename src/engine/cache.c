@@ -1,0 +1,201 @@
+/* cache.c - see cache.h.  Neighbours: alloc.h has the fast paths, remote.c the frees by other threads. */
+#include "engine/cache.h"
+
+#include "engine/classes.h"
+#include "engine/meta.h"
+#include "engine/remote.h"
+#include "engine/span.h"
+
+#define RETAINED_PAGES_MAX 128 /* of empty spans that a thread keeps, one per class at most */
+
+#define EMPTY_CACHE                                                                                                  \
+    {                                                                                                                \
+        .quick = {[0 ... QUICK_COUNT - 1] = &span_none}, .bins = {[0 ... CLASS_COUNT - 1] = {.first = &span_none}}   \
+    }
+
+struct cache cache_none = EMPTY_CACHE;
+struct cache cache_gone = EMPTY_CACHE;
+
+/* ---- Bins ---------------------------------------------------------------------------------------- */
+
+static void set_first(struct cache *cache, unsigned class, struct span *first)
+{
+    cache->bins[class].first = first;
+    size_t size = class_size(class);
+    if (size > QUICK_SIZE_MAX)
+        return;
+    size_t from = class == 0 ? 0 : class_size(class - 1) / 8 + 1;
+    for (size_t i = from; i <= size / 8; i++)
+        cache->quick[i] = first;
+}
+
+static void add_first(struct cache *cache, struct span *span)
+{
+    struct bin *bin = &cache->bins[span->class];
+    span->previous = NULL;
+    span->next = bin->spans > 0 ? bin->first : NULL;
+    if (bin->spans++ > 0)
+        bin->first->previous = span;
+    else
+        bin->last = span;
+    set_first(cache, span->class, span);
+}
+
+void cache_add_last(struct cache *cache, struct span *span)
+{
+    struct bin *bin = &cache->bins[span->class];
+    if (bin->spans == 0) {
+        add_first(cache, span);
+        return;
+    }
+    span->next = NULL;
+    span->previous = bin->last;
+    bin->last->next = span;
+    bin->last = span;
+    bin->spans++;
+}
+
+void cache_remove(struct cache *cache, struct span *span)
+{
+    struct bin *bin = &cache->bins[span->class];
+    if (span->is_retained) {
+        span->is_retained = 0;
+        cache->retained_pages -= (uint32_t)span->pages;
+    }
+    bin->spans--;
+    if (span->next != NULL)
+        span->next->previous = span->previous;
+    else
+        bin->last = span->previous;
+    if (span->previous != NULL)
+        span->previous->next = span->next;
+    else
+        set_first(cache, span->class, span->next != NULL ? span->next : &span_none);
+    span->next = span->previous = NULL;
+}
+
+/* ---- Allocating ---------------------------------------------------------------------------------- */
+
+/* Nothing is left to pop in the bin's first span: it leaves the bin, and goes to the end of it again if
+ * others freed blocks just now. */
+static void leave_full(struct cache *cache, struct span *span)
+{
+    struct bin *bin = &cache->bins[span->class];
+    uint64_t expected = 0;
+    cache_remove(cache, span);
+    store_relaxed(&span->owner, NULL);
+    if (cas_acq_rel(&span->remote, &expected, REMOTE_UNOWNED)) { /* pairs with whoever takes it over */
+        bin->credit++; /* the span itself may be anybody's by now */
+        return;
+    }
+    store_relaxed(&span->owner, cache);
+    (void)span_collect(span);
+    cache_add_last(cache, span);
+}
+
+static bool add_new_span(struct cache *cache, unsigned class, enum error *error)
+{
+    struct bin *bin = &cache->bins[class];
+    struct span *span = span_make(cache->heap, class, bin->level, cache, error);
+    if (span == NULL && bin->level > 0) {
+        bin->level = 0; /* a smaller one may still be had */
+        span = span_make(cache->heap, class, 0, cache, error);
+    }
+    if (span == NULL)
+        return false;
+    if (bin->level < class_level_max(class))
+        bin->level++;
+    add_first(cache, span);
+    return true;
+}
+
+void *cache_refill(struct cache *cache, unsigned class, enum error *error)
+{
+    struct bin *bin = &cache->bins[class];
+    for (;;) {
+        struct span *span = bin->first;
+        if (bin->spans == 0) {
+            if (!shared_take(cache, class) && !add_new_span(cache, class, error))
+                return NULL;
+        } else if (span->free != NULL || span_collect(span) || span_carve(span)) {
+            struct block *block = span->free;
+            span->free = block->next;
+            count_up(&span->allocs, 1);
+            return block;
+        } else {
+            leave_full(cache, span);
+        }
+    }
+}
+
+/* ---- Freeing ------------------------------------------------------------------------------------- */
+
+void cache_span_empty(struct cache *cache, struct span *span)
+{
+    struct bin *bin = &cache->bins[span->class];
+    if (span->is_retained)
+        return;
+    if (bin->spans == 1 && cache->retained_pages + span->pages <= RETAINED_PAGES_MAX) {
+        span->is_retained = 1;
+        cache->retained_pages += (uint32_t)span->pages;
+        return;
+    }
+    cache_remove(cache, span);
+    cache->last_released = span->free;
+    if (bin->level > 0)
+        bin->level--;
+    span_release(span);
+}
+
+/* ---- Making and dropping ------------------------------------------------------------------------- */
+
+static void init(struct cache *cache, struct heap *heap)
+{
+    *cache = cache_none;
+    cache->heap = heap;
+    cache->in_use = true;
+}
+
+struct cache *cache_make(struct heap *heap)
+{
+    lock_take(&heap->lock);
+    struct cache *cache = heap->meta.idle_caches;
+    if (cache != NULL) {
+        heap->meta.idle_caches = cache->next_idle;
+        struct cache *next_all = cache->next_all;
+        init(cache, heap);
+        cache->next_all = next_all;
+    } else if ((cache = meta_alloc(heap, sizeof *cache)) != NULL) {
+        init(cache, heap);
+        cache->next_all = heap->all_caches;
+        heap->all_caches = cache;
+    }
+    if (cache != NULL)
+        heap->caches_in_use++;
+    lock_release(&heap->lock);
+    return cache;
+}
+
+static void drop_span(struct cache *cache, struct span *span)
+{
+    (void)span_collect(span);
+    cache_remove(cache, span);
+    if (span->allocs == span->frees)
+        span_release(span);
+    else
+        span_disown(span);
+}
+
+void cache_drop(struct cache *cache)
+{
+    struct heap *heap = cache->heap;
+    for (unsigned class = 0; class < CLASS_COUNT; class++)
+        while (cache->bins[class].spans > 0)
+            drop_span(cache, cache->bins[class].first);
+    lock_take(&heap->lock);
+    cache->in_use = false;
+    cache->next_idle = heap->meta.idle_caches;
+    heap->meta.idle_caches = cache;
+    heap->caches_in_use--;
+    lock_release(&heap->lock);
+}

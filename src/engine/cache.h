@@ -1,0 +1,29 @@
+/* cache.h - thread caches: the bins of spans that one thread allocates from.  See types.h for the protocol.
+ * Everything here is for the cache's own thread, but for cache_make. */
+#ifndef ENGINE_CACHE_H
+#define ENGINE_CACHE_H
+
+#include "engine/types.h"
+
+/* The caches of a thread that has none yet, and of one that has given its own back.  Never written: every
+ * allocation from them ends in the slow path. */
+extern struct cache cache_none;
+extern struct cache cache_gone;
+
+/* A cache for the calling thread, new or used; NULL: no memory. */
+struct cache *cache_make(struct heap *heap);
+
+/* Gives everything in it to other threads, then the cache itself. */
+void cache_drop(struct cache *cache);
+
+/* A block of `class` when the first span of its bin has none.  NULL with *error set. */
+void *cache_refill(struct cache *cache, unsigned class, enum error *error);
+
+/* All blocks of an owned span are free: keep it or release it. */
+void cache_span_empty(struct cache *cache, struct span *span);
+
+/* Puts a span that the thread now owns at the end of its bin; unlinks one. */
+void cache_add_last(struct cache *cache, struct span *span);
+void cache_remove(struct cache *cache, struct span *span);
+
+#endif

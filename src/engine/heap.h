@@ -1,0 +1,37 @@
+/* heap.h - one heap's slow paths: what the fast paths of alloc.h leave undone.
+ *
+ * `cache` is the calling thread's cache in the heap (never cache_none or cache_gone).  `call` is the public
+ * name that was called, for messages.  Misuse found here is reported and aborts. */
+#ifndef ENGINE_HEAP_H
+#define ENGINE_HEAP_H
+
+#include "engine/types.h"
+
+/* An empty heap; it takes nothing from the source before the first allocation. */
+void heap_init(struct heap *heap, const struct heap_config *config);
+
+/* The defaults, over the given source. */
+struct heap_config heap_config_default(struct source *source);
+
+/* NULL with *error set. */
+void *heap_alloc(struct cache *cache, size_t size, bool zero, enum error *error);
+void *heap_aligned_alloc(struct cache *cache, size_t align, size_t size, enum error *error);
+
+/* `block` may be NULL, foreign, or any block of any heap.  `cache` may be NULL. */
+void heap_free(struct cache *cache, const char *call, void *block);
+
+/* size > 0, block not NULL; NULL with *error set leaves the block as it was. */
+void *heap_realloc(struct cache *cache, const char *call, void *block, size_t size, enum error *error);
+
+/* The span of a block that must be valid, or a report and abort. */
+struct span *heap_span_of(const struct cache *cache, const char *call, const void *block);
+
+/* Gives back all but `keep` bytes of free pages.  True if anything went. */
+bool heap_trim(struct heap *heap, size_t keep);
+
+/* Around fork: no lock stays held. */
+void heap_before_fork(struct heap *heap);
+void heap_after_fork_parent(struct heap *heap);
+void heap_after_fork_child(struct heap *heap, const struct cache *mine);
+
+#endif

@@ -1,0 +1,18 @@
+/* large.h - large blocks: each is a span of its own, cut from an arena to the page.  All calls lock the heap. */
+#ifndef ENGINE_LARGE_H
+#define ENGINE_LARGE_H
+
+#include "engine/types.h"
+
+/* A block of at least `size` bytes (above CLASS_SIZE_MAX, or with an alignment above a page) at a multiple of `align`.
+ * `zero`: its bytes are zero; pages fresh from the system are not written.  NULL with *error set. */
+void *large_alloc(struct heap *heap, size_t size, size_t align, bool zero, enum error *error);
+
+/* Frees the block of `span`.  False if somebody has freed it meanwhile. */
+bool large_free(struct span *span, void *block);
+
+/* The block at a size that fits `size`: where it is if there is room, else its pages moved to another
+ * place.  NULL with *error set: nothing has changed. */
+void *large_resize(struct span *span, size_t size, enum error *error);
+
+#endif

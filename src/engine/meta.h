@@ -1,0 +1,21 @@
+/* meta.h - a heap's store for its own structures: span descriptors, thread caches, arenas.
+ *
+ * Out of band: never between blocks.  Memory for it is mapped in pieces and kept for the life of the heap;
+ * descriptors and caches are recycled through free lists, so that a stale pointer to one always points to
+ * one.  All calls under the heap's lock; NULL when the system has no memory. */
+#ifndef ENGINE_META_H
+#define ENGINE_META_H
+
+#include "engine/types.h"
+
+/* Zeroed, aligned to a cache line, never given back. */
+void *meta_alloc(struct heap *heap, size_t size);
+
+struct span *meta_span_alloc(struct heap *heap); /* contents undefined */
+void meta_span_free(struct heap *heap, struct span *span);
+
+/* A mapping of its own, for what is large and may go again; `size` becomes what was mapped. */
+void *meta_map(struct heap *heap, size_t *size);
+void meta_unmap(struct heap *heap, void *address, size_t size);
+
+#endif

@@ -1,0 +1,169 @@
+/* purge.c - see purge.h. */
+#include "engine/purge.h"
+
+#include "base/bits.h"
+#include "engine/arena.h"
+#include "os/os.h"
+
+#define CHUNK_WORDS (CHUNK_PAGES / BITS_PER_WORD)
+#define REGRET_MS 1000 /* purged pages needed again within this time were purged too early */
+
+void purge_requeue(struct heap *heap, struct chunk *chunk)
+{
+    if (chunk->queued)
+        return;
+    chunk->queued = true;
+    chunk->next = NULL;
+    if (heap->dirty_last == NULL)
+        heap->dirty_first = chunk;
+    else
+        heap->dirty_last->next = chunk;
+    heap->dirty_last = chunk;
+}
+
+static struct chunk *dequeue(struct heap *heap)
+{
+    struct chunk *chunk = heap->dirty_first;
+    if (chunk == NULL)
+        return NULL;
+    heap->dirty_first = chunk->next;
+    if (heap->dirty_first == NULL)
+        heap->dirty_last = NULL;
+    chunk->queued = false;
+    return chunk;
+}
+
+void purge_enqueue(struct heap *heap, struct arena *arena, size_t first, size_t end)
+{
+    uint64_t now = os_now_ms();
+    for (size_t at = first; at < end;) {
+        struct chunk *chunk = &arena->chunks[at / CHUNK_PAGES];
+        size_t stop = size_min((at / CHUNK_PAGES + 1) * CHUNK_PAGES, end);
+        chunk->dirty = (uint16_t)(chunk->dirty + (stop - at));
+        chunk->freed_at = now;
+        purge_requeue(heap, chunk);
+        at = stop;
+    }
+}
+
+void purge_note_regret(struct heap *heap, size_t bytes)
+{
+    uint64_t now = os_now_ms();
+    if (now - heap->purged_at > REGRET_MS)
+        return;
+    heap->keep_boost += bytes;
+    heap->boost_at = now;
+}
+
+/* ---- One chunk ----------------------------------------------------------------------------------- */
+
+/* Takes the chunk's free dirty pages out of reach, as if they were in use; they stay in dirty_bytes. */
+static void hide_dirty(struct chunk *chunk, uint64_t hidden[CHUNK_WORDS])
+{
+    struct arena *arena = chunk->arena;
+    size_t word = (size_t)(chunk - arena->chunks) * CHUNK_WORDS;
+    size_t words = BITS_WORDS(arena->capacity);
+    for (size_t i = 0; i < CHUNK_WORDS; i++) {
+        hidden[i] = word + i < words ? arena->free[word + i] & arena->dirty[word + i] : 0;
+        if (hidden[i] != 0)
+            arena->free[word + i] &= ~hidden[i];
+    }
+    arena->free_pages -= chunk->dirty;
+    chunk->dirty = 0;
+}
+
+/* Purges the hidden stretch [first, end) of pages, as far as it fills pages of the system's size. */
+static bool purge_stretch(struct arena *arena, size_t *first, size_t *end)
+{
+    uintptr_t from = align_up(arena_address(arena, *first), os_page_size());
+    uintptr_t to = align_down(arena_address(arena, *end), os_page_size());
+    if (from >= to)
+        return false;
+    *first = (from - arena->base) >> PAGE_SHIFT;
+    *end = (to - arena->base) >> PAGE_SHIFT;
+    return arena->source->purge(arena->source, (void *)from, to - from);
+}
+
+/* Purges one chunk with the lock open.  Returns the bytes that went back. */
+static size_t purge_chunk(struct heap *heap, struct chunk *chunk)
+{
+    struct arena *arena = chunk->arena;
+    size_t base = (size_t)(chunk - arena->chunks) * CHUNK_PAGES;
+    uint64_t hidden[CHUNK_WORDS], clean[CHUNK_WORDS] = {0};
+    size_t calls = 0;
+    hide_dirty(chunk, hidden);
+    lock_release(&heap->lock);
+    for (size_t at = bits_next_set(hidden, 0, CHUNK_PAGES), stop; at < CHUNK_PAGES;
+         at = bits_next_set(hidden, stop, CHUNK_PAGES)) {
+        stop = bits_next_clear(hidden, at, CHUNK_PAGES);
+        size_t first = base + at, end = base + stop;
+        if (purge_stretch(arena, &first, &end)) {
+            bits_set(clean, first - base, end - base);
+            calls++;
+        }
+    }
+    lock_take(&heap->lock);
+    size_t went = 0;
+    for (size_t at = bits_next_set(hidden, 0, CHUNK_PAGES), stop; at < CHUNK_PAGES;
+         at = bits_next_set(hidden, stop, CHUNK_PAGES)) {
+        stop = bits_next_clear(hidden, at, CHUNK_PAGES);
+        size_t purged = bits_count(clean, at, stop);
+        went += purged;
+        pages_return_hidden(heap, arena, base + at, base + stop, clean);
+        chunk->purged = (uint16_t)(chunk->purged + purged);
+    }
+    count_up(&heap->counts.purges, calls);
+    count_up(&heap->counts.purged_bytes, went << PAGE_SHIFT);
+    heap->purged_at = os_now_ms();
+    arena_shrink(heap, arena);
+    arena_release_if_unused(heap, arena);
+    return went << PAGE_SHIFT;
+}
+
+/* ---- The rules ----------------------------------------------------------------------------------- */
+
+bool purge_down_to(struct heap *heap, size_t target)
+{
+    bool any = false;
+    while (heap->counts.dirty_bytes > target) {
+        struct chunk *chunk = dequeue(heap);
+        if (chunk == NULL)
+            break;
+        if (chunk->dirty == 0)
+            continue;
+        if (purge_chunk(heap, chunk) == 0)
+            break; /* the system keeps it: not now */
+        any = true;
+    }
+    return any;
+}
+
+static size_t may_stay_dirty(struct heap *heap, uint64_t now)
+{
+    size_t share = heap->counts.span_bytes >> heap->config.keep_shift;
+    if (heap->keep_boost > 0 && now - heap->boost_at > REGRET_MS) {
+        heap->keep_boost /= 2;
+        heap->boost_at = now;
+    }
+    return size_max(heap->config.keep_least, share + size_min(heap->keep_boost, share));
+}
+
+static void purge_by_age(struct heap *heap, uint64_t now)
+{
+    struct chunk *chunk = heap->dirty_first;
+    if (chunk == NULL || now - chunk->freed_at < heap->config.purge_delay)
+        return;
+    dequeue(heap);
+    if (chunk->dirty > 0)
+        (void)purge_chunk(heap, chunk);
+}
+
+void purge_by_rules(struct heap *heap)
+{
+    uint64_t now = os_now_ms();
+    size_t keep = may_stay_dirty(heap, now);
+    if (heap->counts.dirty_bytes > keep)
+        (void)purge_down_to(heap, keep);
+    else
+        purge_by_age(heap, now);
+}

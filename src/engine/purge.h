@@ -1,0 +1,30 @@
+/* purge.h - free dirty pages go back to the system.
+ *
+ * There is no background thread, and an idle program makes no calls.  So two rules work together:
+ *   by amount   whenever pages are given back: no more than max(keep_least, span_bytes >> keep_shift)
+ *               bytes stay dirty (and as much again where purged pages proved to be needed at once).
+ *               This is what makes memory return after the last free before a long sleep.
+ *   by age      whenever pages move: chunks where nothing was freed for purge_delay ms are purged.
+ * Both take whole chunks, the longest unused first.  All calls under the heap's lock. */
+#ifndef ENGINE_PURGE_H
+#define ENGINE_PURGE_H
+
+#include "engine/types.h"
+
+/* Pages [first, end) have just become free and dirty. */
+void purge_enqueue(struct heap *heap, struct arena *arena, size_t first, size_t end);
+
+/* The chunk still has free dirty pages. */
+void purge_requeue(struct heap *heap, struct chunk *chunk);
+
+/* Pages that had been purged are in use again: keep more for a while. */
+void purge_note_regret(struct heap *heap, size_t bytes);
+
+/* Applies both rules.  May drop and retake the lock. */
+void purge_by_rules(struct heap *heap);
+
+/* Purges until at most `target` dirty bytes are left, and returns arenas that are then unused.
+ * May drop and retake the lock.  True if anything went back. */
+bool purge_down_to(struct heap *heap, size_t target);
+
+#endif

@@ -1,0 +1,138 @@
+/* span.c - see span.h; who may call what is in types.h. */
+#include "engine/span.h"
+
+#include "engine/arena.h"
+#include "engine/classes.h"
+#include "engine/meta.h"
+#include "engine/pagemap.h"
+#include "engine/purge.h"
+#include "os/os.h"
+
+#define CARVE_BYTES PAGE_SIZE
+
+struct span span_none;
+
+static void init(struct span *span, struct heap *heap, unsigned class, const struct run *run, struct cache *owner)
+{
+    size_t size = class_size(class);
+    span->free = NULL;
+    store_relaxed(&span->allocs, 0);
+    store_relaxed(&span->frees, 0);
+    span->base = arena_address(run->arena, run->first);
+    span->divisor = UINT64_MAX / size;
+    store_relaxed(&span->owner, owner);
+    span->block_size = (uint32_t)size;
+    span->capacity = (uint32_t)((run->pages << PAGE_SHIFT) / size);
+    span->carved = 0;
+    span->class = (uint8_t)class;
+    span->is_shared = 0;
+    span->is_moved = 0;
+    span->is_retained = 0;
+    store_relaxed(&span->remote, 0);
+    span->next = span->previous = NULL;
+    span->heap = heap;
+    span->arena = run->arena;
+    span->first_page = run->first;
+    span->pages = run->pages;
+    span->large_size = 0;
+}
+
+struct span *span_make(struct heap *heap, unsigned class, unsigned level, struct cache *owner, enum error *error)
+{
+    struct run run;
+    bool populate = false;
+    lock_take(&heap->lock);
+    struct span *span = meta_span_alloc(heap);
+    *error = span != NULL ? pages_take(heap, class_span_pages(class, level), PAGE_SIZE, &run) : ERROR_MEMORY;
+    if (*error == OK) {
+        init(span, heap, class, &run, owner);
+        pagemap_set(span->base, span->pages, span);
+        count_up(&heap->counts.spans, 1);
+        populate = run.zero && heap->counts.span_bytes >= heap->config.populate_from;
+    } else if (span != NULL) {
+        meta_span_free(heap, span);
+        span = NULL;
+    }
+    lock_release(&heap->lock);
+    if (populate)
+        os_populate((void *)span->base, span->pages << PAGE_SHIFT);
+    return span;
+}
+
+void span_retire_descriptor(struct heap *heap, struct span *span)
+{
+    count_up(&heap->counts.allocs, span->allocs);
+    count_up(&heap->counts.frees, span->frees);
+    count_down(&heap->counts.spans, 1);
+    store_relaxed(&span->owner, NULL);
+    store_relaxed(&span->remote, 0);
+    meta_span_free(heap, span);
+}
+
+void span_release(struct span *span)
+{
+    struct heap *heap = span->heap;
+    lock_take(&heap->lock);
+    pagemap_set(span->base, span->pages, NULL);
+    pages_give(heap, span->arena, span->first_page, span->pages, true);
+    span_retire_descriptor(heap, span);
+    purge_by_rules(heap);
+    lock_release(&heap->lock);
+}
+
+bool span_carve(struct span *span)
+{
+    size_t size = span->block_size;
+    size_t count = size_min(span->capacity - span->carved, size_max(CARVE_BYTES / size, 1));
+    if (count == 0)
+        return false;
+    char *first = (char *)span->base + span->carved * size;
+    char *last = first + (count - 1) * size;
+    for (char *at = first; at < last; at += size)
+        ((struct block *)at)->next = (struct block *)(at + size);
+    ((struct block *)last)->next = span->free;
+    span->free = (struct block *)first;
+    span->carved += (uint32_t)count;
+    return true;
+}
+
+void span_collect_word(struct span *span, uint64_t remote)
+{
+    struct block *first = (struct block *)(uintptr_t)(remote & REMOTE_BLOCK_MASK);
+    if (first == NULL)
+        return;
+    if (span->free != NULL) {
+        struct block *last = first;
+        while (last->next != NULL)
+            last = last->next;
+        last->next = span->free;
+    }
+    span->free = first;
+    count_up(&span->frees, remote >> REMOTE_COUNT_SHIFT);
+}
+
+bool span_collect(struct span *span)
+{
+    if (load_relaxed(&span->remote) == 0)
+        return false;
+    span_collect_word(span, exchange_acquire(&span->remote, 0)); /* pairs with the push in remote.c */
+    return true;
+}
+
+const char *span_check(const struct span *span)
+{
+    if (span->class == CLASS_LARGE)
+        return span->large_size == span->pages << PAGE_SHIFT ? NULL : "large block of another size than its pages";
+    if (span->carved > span->capacity)
+        return "more blocks cut than fit";
+    uint64_t count = 0;
+    for (const struct block *block = span->free; block != NULL; block = block->next, count++) {
+        if ((uintptr_t)block - span->base >= (uintptr_t)span->carved * span->block_size)
+            return "free block outside the span";
+        if (!span_is_block(span, block))
+            return "free block misaligned";
+        if (count > span->carved)
+            return "free list has a cycle";
+    }
+    return count + (span->allocs - span->frees) == span->carved ? NULL : "blocks miscounted";
+}

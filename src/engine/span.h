@@ -1,0 +1,52 @@
+/* span.h - making and releasing spans, and the moves of blocks inside one. */
+#ifndef ENGINE_SPAN_H
+#define ENGINE_SPAN_H
+
+#include "engine/types.h"
+
+/* The span of empty bins: no blocks, no owner, never written. */
+extern struct span span_none;
+
+/* A new span of a size class, owned by `owner`, in no list.  NULL with *error set. */
+struct span *span_make(struct heap *heap, unsigned class, unsigned level, struct cache *owner, enum error *error);
+
+/* Gives the pages and the descriptor back.  All blocks are free, the span is in no list. */
+void span_release(struct span *span);
+
+/* Takes the descriptor out of the books and back to the store.  Under the heap's lock. */
+void span_retire_descriptor(struct heap *heap, struct span *span);
+
+/* Cuts the next blocks, about a page of them, into the free list.  False when none are left.  Owner only. */
+bool span_carve(struct span *span);
+
+/* Moves what others freed to the free list.  False when there was nothing.  Owner only. */
+bool span_collect(struct span *span);
+
+/* The blocks in `remote` (a value of span->remote that the caller took out) join the free list.  Owner only. */
+void span_collect_word(struct span *span, uint64_t remote);
+
+/* NULL, or what is wrong with the span.  Owner, or nobody at work on it. */
+const char *span_check(const struct span *span);
+
+ALWAYS_INLINE size_t span_usable_size(const struct span *span)
+{
+    return span->class == CLASS_LARGE ? span->large_size : span->block_size;
+}
+
+/* Whether `address`, which lies in the span, is the start of a block.  Source: D. Lemire, O. Kaser and N. Kurz,
+ * "Faster remainder by direct computation" (2019), the divisibility test. */
+ALWAYS_INLINE bool span_is_block(const struct span *span, const void *address)
+{
+    return ((uintptr_t)address - span->base) * (span->divisor + 1) <= span->divisor;
+}
+
+/* Blocks handed out and not given back; exact while nobody works on the span. */
+ALWAYS_INLINE uint64_t span_live(const struct span *span)
+{
+    uint64_t remote = load_relaxed(&span->remote) >> REMOTE_COUNT_SHIFT;
+    uint64_t frees = load_relaxed(&span->frees) + remote;
+    uint64_t allocs = load_relaxed(&span->allocs);
+    return allocs > frees ? allocs - frees : 0;
+}
+
+#endif

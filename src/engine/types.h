@@ -1,0 +1,253 @@
+/* types.h - the engine in one file: its words, its structures and what always holds for them.
+ *
+ * Glossary
+ *   heap          one instance of the engine; the process heap is one, every slab pool another
+ *   source        what a heap gets address ranges from: mmap, the program break, a buffer, a file
+ *   arena         one address range from a source, with two bits per page: free, dirty
+ *   page          4 KiB, the unit of arenas and of the page map, whatever the system's page size is
+ *   chunk         1024 pages of an arena (4 MiB): the unit in which free pages age and are purged
+ *   span          a run of pages with one descriptor: cut into equal blocks, or one large block
+ *   block         what malloc returns
+ *   size class    one of CLASS_COUNT block sizes; a request is rounded up to the next
+ *   large block   one above the largest size class; it has a span to itself
+ *   thread cache  the spans that one thread allocates from in one heap, without locks
+ *   owner         the thread cache that a span belongs to; NULL: nobody's
+ *   remote free   a free by another thread than the owner's: pushed on the span's remote list
+ *   shared span   a span without owner that has free blocks and waits in the heap for a new owner
+ *   page map      from any address to the span it lies in, for all heaps of the process
+ *   purge         to give free dirty pages back to the system
+ *   dirty         touched since the system handed it out: costs memory, may hold old bytes
+ *   committed     pages in spans, free dirty pages, and metadata: what the process pays for
+ *
+ *      thread cache (one per thread and heap)              heap (lock)
+ *     +--------------------------------------+            +---------------------------+
+ *     | quick[size / 8] -> first span of bin |            | shared[class] -> spans    |
+ *     | bins[class] -> span <-> span <-> ... | <--spans-- | arenas -> bits per page   |
+ *     +--------------------------------------+            | descriptors, thread caches|
+ *            | pop / push, no atomics                     +---------------------------+
+ *            v                                                          ^ reserve, purge
+ *     span { free list | remote list } ---blocks---> program         source
+ *
+ * A block's way.  malloc pops the free list of the first span in its class's bin.  When that is empty the
+ * slow path looks, in this order: the span's remote list, blocks not yet cut, the next spans of the bin,
+ * the heap's shared spans, new pages.  A span found full leaves the bin and loses its owner.  free finds the
+ * span through the page map: the owner pushes on the free list; others push on the remote list.
+ *
+ * Who owns a span (the protocol of cache.c and remote.c)
+ *
+ *   OWNED    owner = C,    remote U = 0    in a bin of C; C alone touches free, carved, allocs, frees
+ *   FULL     owner = NULL, remote U = 1    all blocks handed out when it was left; in no list
+ *   SHARED   owner = NULL, remote U = L = 1  in heap->shared[class] (or its lister is on the way); has free blocks
+ *
+ *   from     to       by                          how
+ *   OWNED    FULL     C, nothing left to pop      owner = NULL, then CAS remote: 0 -> U; if a remote free came
+ *                                                 in between: owner = C again, collect
+ *   OWNED    SHARED   C at thread exit            owner = NULL, CAS remote: |= U L, list it (heap lock)
+ *   FULL     OWNED    C that frees a block there  CAS remote: U -> 0, then owner = C, collect
+ *   FULL     SHARED   a freer without credit      pushes on remote; the push that makes 1/8 free sets L and
+ *                                                 then lists the span (heap lock)
+ *   SHARED   OWNED    C in need of a span         under the heap lock: CAS remote -> 0, unlist
+ *   SHARED   OWNED    C that frees a block there  CAS remote -> 0, then unlist under the heap lock
+ *   any      freed    who frees the last block    the owner directly; others become owner first
+ *
+ * The CAS on `remote` is the only place where ownership changes hands: its release half publishes what the
+ * last owner wrote, its acquire half lets the next one read it.  A thread takes a span for its own only
+ * if owner == its cache, and only that thread ever writes this value, so the test needs no order.
+ * Listing happens under the heap lock and only while U and L are both set; who takes a span with L set goes
+ * through that lock afterwards, so a late lister finds U or L gone, or its entry is undone.
+ *
+ * Credit: a thread may take over by freeing as many spans of a class as it has found full.  So a thread that
+ * allocates keeps its spans, and one that only frees hoards nothing: what it frees becomes SHARED.
+ */
+#ifndef ENGINE_TYPES_H
+#define ENGINE_TYPES_H
+
+#include "base/atomic.h"
+#include "base/base.h"
+#include "os/lock.h"
+#include "source/source.h"
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE ((size_t)1 << PAGE_SHIFT)
+#define CHUNK_PAGES 1024
+#define ADDRESS_BITS 48 /* of a user's pointer; anything above is foreign */
+
+/* ---- Size classes (classes.h) -------------------------------------------------------------------- */
+
+#define CLASS_STEPS_LOG2 3                    /* 8 classes per doubling: at most 12.5 % is rounding */
+#define CLASS_LINEAR_MAX 128                  /* up to here the classes are 16 bytes apart */
+#define CLASS_SIZE_MAX_LOG2 14                /* the largest class: 16 KiB */
+#define CLASS_SIZE_MAX ((size_t)1 << CLASS_SIZE_MAX_LOG2)
+#define CLASS_LINEAR_COUNT (1 + CLASS_LINEAR_MAX / 16) /* 8, 16, 32, ..., 128 */
+#define CLASS_COUNT (CLASS_LINEAR_COUNT + (CLASS_SIZE_MAX_LOG2 - 7) * (1 << CLASS_STEPS_LOG2))
+#define CLASS_LARGE CLASS_COUNT               /* the class number of large blocks */
+#define QUICK_SIZE_MAX 1024                   /* up to here `quick` finds the span by size alone */
+#define QUICK_COUNT (QUICK_SIZE_MAX / 8 + 1)
+#define SPAN_PAGES_MAX 32                     /* of a span with size class */
+#define BLOCK_ALIGN 16
+
+/* ---- Blocks ------------------------------------------------------------------------------------------ */
+
+/* A free block holds the link of the list that it is on, nothing else. */
+struct block {
+    struct block *next;
+};
+
+/* ---- Spans ------------------------------------------------------------------------------------------- */
+
+/* The word `remote` of a span: the list of blocks that others freed, their number, and a flag.
+ *
+ *   63       48 47                       3  2   1   0
+ *   [  count   | first block, 8-aligned   |   | L | U ]
+ *
+ * U, REMOTE_UNOWNED: the span has no owner.  L, REMOTE_LISTED: it is in heap->shared or about to be, so who
+ * becomes its owner must look there, under the heap's lock; L implies U.
+ * The count saves walking the list, and tells who frees without owning that the span is now empty. */
+#define REMOTE_UNOWNED ((uint64_t)1)
+#define REMOTE_LISTED ((uint64_t)2)
+#define REMOTE_COUNT_SHIFT 48
+#define REMOTE_ONE ((uint64_t)1 << REMOTE_COUNT_SHIFT)
+#define REMOTE_BLOCK_MASK ((REMOTE_ONE - 1) & ~(uint64_t)7)
+
+/* Invariants of a span with owner or in state FULL or SHARED, when nobody is in the middle of a call:
+ *   base is page-aligned; carved <= capacity; capacity * block_size <= pages * PAGE_SIZE
+ *   length(free) + length(remote) + (allocs - frees - length(remote)) == carved
+ *   allocs - frees >= count(remote)
+ * The first cache line is the owner's; the second holds what others write or read. */
+struct span {
+    struct block *free;   /* blocks to hand out next; owner only */
+    uint64_t allocs;      /* blocks handed out since the span was made; owner writes, statistics read */
+    uint64_t frees;       /* blocks that came back, remote ones once collected; as allocs */
+    uintptr_t base;       /* address of the first page; constant */
+    uint64_t divisor;     /* UINT64_MAX / block_size: offset * (divisor + 1) <= divisor at block starts only */
+    struct cache *owner;  /* see the protocol above; atomic */
+    uint32_t block_size;  /* bytes; for a large block all of its pages, may change under the heap lock */
+    uint32_t capacity;    /* blocks that fit; constant */
+    uint32_t carved;      /* blocks cut so far, from the front; owner */
+    uint8_t class;        /* size class or CLASS_LARGE; constant */
+    uint8_t is_shared;    /* listed in heap->shared; heap lock */
+    uint8_t is_moved;     /* large: its pages came from elsewhere by move; user of the block */
+    uint8_t is_retained;  /* counted in the owner's retained_pages; owner */
+
+    uint64_t remote __attribute__((aligned(CACHE_LINE))); /* see above; atomic */
+    struct span *next, *previous; /* in the owner's bin, in heap->shared, or next in the free descriptors */
+    struct heap *heap;            /* constant */
+    struct arena *arena;          /* constant */
+    size_t first_page;            /* index in the arena; constant */
+    size_t pages;                 /* for a large block may change under the heap lock */
+    size_t large_size;            /* large: bytes of its pages; 0 otherwise */
+};
+
+/* ---- Thread caches ----------------------------------------------------------------------------------- */
+
+struct bin {
+    struct span *first; /* where malloc pops; the empty span when there is none */
+    struct span *last;
+    uint32_t spans;     /* in this bin */
+    uint32_t credit;    /* spans found full less spans taken over by freeing: how many more may be taken */
+    uint8_t level;      /* size of the next new span: doubles as the class proves busy */
+};
+
+/* Written by its thread only, except `next_*`, `previous` and `in_use` (heap lock).
+ * quick[i] == bins[class_of(8 * i)].first for every i. */
+struct cache {
+    struct span *quick[QUICK_COUNT];
+    struct heap *heap;
+    struct block *last_released; /* the block whose free released its span: a second free is told by it */
+    uint32_t retained_pages;     /* in empty spans kept for the next allocation */
+    uint32_t ticks;              /* slow-path calls, to look at the clock now and then */
+    bool in_use;                 /* a living thread has it */
+    const char *message;         /* the thread's last failure in words; static text */
+    struct cache *next_all;      /* every cache of the heap, ever */
+    struct cache *next_idle;     /* caches whose thread is gone */
+    struct bin bins[CLASS_COUNT];
+};
+
+/* ---- Arenas ------------------------------------------------------------------------------------------ */
+
+/* One chunk's share in purging.  Under the heap lock. */
+struct chunk {
+    struct chunk *next;   /* in the heap's queue of chunks with free dirty pages, longest unused first */
+    uint64_t freed_at;    /* ms, when pages were freed here last */
+    uint32_t room;        /* no free run that starts here is longer than this many pages; may be too high */
+    uint16_t dirty;       /* free dirty pages */
+    uint16_t purged;      /* clean pages that were dirty once: reusing them means that purging was early */
+    bool queued;
+    struct arena *arena;  /* constant */
+};
+
+/* Invariants: bits at and above `pages` are 0; chunk.dirty = number of pages with free and dirty set;
+ * free_pages = number of pages with free set; a page that is not free belongs to exactly one span. */
+struct arena {
+    struct arena *next;    /* in the heap, in the order they came; heap lock */
+    struct heap *heap;     /* constant */
+    struct source *source; /* where it came from; constant */
+    uintptr_t base;        /* constant */
+    size_t pages;          /* now; grows and shrinks at the end if the source can */
+    size_t capacity;       /* pages that the bit sets have room for; constant */
+    size_t free_pages;
+    size_t room;           /* no free run here is longer than this; may be too high */
+    uint64_t *free;        /* one bit per page */
+    uint64_t *dirty;       /* one bit per page; says something about free pages only */
+    struct chunk *chunks;  /* one per CHUNK_PAGES of the capacity */
+    size_t meta_mapped;    /* bytes mapped for the bit sets and chunks; 0: they are in the common store */
+};
+
+/* ---- Heaps ------------------------------------------------------------------------------------------- */
+
+/* Bytes; free_pages and live are derived when asked.  Under the heap lock; read relaxed elsewhere. */
+struct heap_counts {
+    size_t span_bytes;     /* pages in spans */
+    size_t dirty_bytes;    /* free dirty pages */
+    size_t meta_bytes;     /* metadata */
+    size_t committed_peak; /* of the sum of the three */
+    size_t reserved_bytes; /* in arenas */
+    size_t large_bytes;    /* part of span_bytes that is in large blocks */
+    size_t spans;
+    size_t arenas;
+    uint64_t allocs;       /* of spans that are gone */
+    uint64_t frees;
+    uint64_t purged_bytes;
+    uint64_t purges;
+};
+
+struct heap_config {
+    struct source *source;
+    size_t limit_hard;    /* committed bytes; SIZE_MAX: none */
+    size_t limit_soft;
+    uint32_t purge_delay; /* ms that free pages may stay dirty while the heap is in use */
+    uint32_t keep_shift;  /* up to span_bytes >> keep_shift may stay dirty at any time */
+    size_t keep_least;    /* and at least this much */
+    bool huge_pages;      /* ask for huge pages in arenas of a large heap */
+    size_t populate_from; /* span bytes above which fresh spans are made present at once; SIZE_MAX: never */
+};
+
+/* The store of descriptors and thread caches: a bump allocator that never gives back, with a free list for
+ * each kind.  Under the heap lock. */
+struct meta_store {
+    char *at, *end;
+    struct span *free_spans;
+    struct cache *idle_caches;
+    struct arena *free_arenas; /* descriptors of released arenas, with their bit sets if in the store */
+};
+
+struct heap {
+    struct lock lock;
+    struct heap_config config;
+    struct arena *arenas;
+    struct arena *last_arena;
+    struct meta_store meta;
+    struct cache *all_caches;
+    size_t caches_in_use;
+    struct chunk *dirty_first, *dirty_last; /* the queue of chunks to purge */
+    size_t keep_boost;    /* bytes that may stay dirty on top, because purged pages were soon needed again */
+    uint64_t boost_at;    /* ms, when keep_boost last changed */
+    uint64_t purged_at;   /* ms, of the last purge */
+    struct span *shared_first[CLASS_COUNT], *shared_last[CLASS_COUNT];
+    const void *last_large;       /* the large block freed last; atomic */
+    struct lock late_lock;        /* for `late` */
+    struct cache *late;           /* shared by threads whose own cache is already gone */
+    struct heap_counts counts;
+};
+
+#endif

@@ -1,0 +1,293 @@
+/* options.c - see options.h. */
+#include "front/options.h"
+
+#include "base/print.h"
+#include "os/os.h"
+#include "os/report.h"
+
+#include <string.h>
+
+#define VARIABLE "CAIRN_CONF"
+
+/* ---- The table ----------------------------------------------------------------------------------- */
+
+enum kind { KIND_SIZE, KIND_NUMBER, KIND_BOOL, KIND_CHOICE, KIND_TEXT };
+
+/* Values as they stand before they are applied: one number each, or a text. */
+struct values {
+    uint64_t source, limit, soft_limit, purge_delay, keep, stats, stats_format, stats_signal, abort_conf, confirm_conf;
+    char stats_file[STATS_FILE_MAX];
+};
+
+/* OPTION(key, kind, default as text, lowest, highest, choices, what it does) */
+#define OPTIONS(OPTION)                                                                                              \
+    OPTION(source, KIND_CHOICE, "os", 0, 0, "os|brk",                                                                \
+           "where memory comes from: mmap, or the program break (with mmap when the break cannot move)")             \
+    OPTION(limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                                \
+           "hard limit on committed bytes: above it requests end in NULL with ENOMEM")                               \
+    OPTION(soft_limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                           \
+           "soft limit on committed bytes: above it free pages go back before more is taken")                        \
+    OPTION(purge_delay, KIND_NUMBER, "500", 0, 3600000, "",                                                          \
+           "milliseconds that free pages are kept while the heap is in use")                                         \
+    OPTION(keep, KIND_SIZE, "1M", 0, SIZE_MAX, "",                                                                   \
+           "bytes of free pages that may be kept however little is in use; above, an eighth of what is in use")      \
+    OPTION(stats, KIND_CHOICE, "off", 0, 0, "off|exit", "write statistics when the process exits")                   \
+    OPTION(stats_format, KIND_CHOICE, "text", 0, 0, "text|json", "the form of the statistics")                       \
+    OPTION(stats_file, KIND_TEXT, "", 0, 0, "",                                                                      \
+           "file for the statistics, %p in it is the process id; empty: standard error")                             \
+    OPTION(stats_signal, KIND_NUMBER, "0", 0, 64, "",                                                                \
+           "number of a signal on which statistics are written at once; 0: none")                                    \
+    OPTION(abort_conf, KIND_BOOL, "false", 0, 0, "", "a bad key or value in " VARIABLE " ends the process")          \
+    OPTION(confirm_conf, KIND_BOOL, "false", 0, 0, "", "print the options in force at start")
+
+struct option {
+    const char *key;
+    enum kind kind;
+    const char *initial;
+    uint64_t lowest, highest;
+    const char *choices;
+    const char *what;
+    size_t offset; /* of the value in struct values */
+};
+
+#define ROW(key, kind, initial, lowest, highest, choices, what)                                                      \
+    {#key, kind, initial, lowest, highest, choices, what, offsetof(struct values, key)},
+static const struct option options[] = {OPTIONS(ROW)};
+#undef ROW
+#define OPTION_COUNT (sizeof options / sizeof options[0])
+
+/* ---- Parsing ------------------------------------------------------------------------------------- */
+
+/* A stretch of the variable's text. */
+struct piece {
+    const char *text;
+    size_t length;
+};
+
+static bool piece_is(struct piece piece, const char *text)
+{
+    return strlen(text) == piece.length && memcmp(piece.text, text, piece.length) == 0;
+}
+
+static bool parse_number(struct piece piece, bool with_unit, uint64_t *out)
+{
+    uint64_t value = 0;
+    size_t i = 0;
+    for (; i < piece.length && piece.text[i] >= '0' && piece.text[i] <= '9'; i++)
+        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, piece.text[i] - '0', &value))
+            return false;
+    if (i == 0)
+        return false;
+    if (with_unit && i + 1 == piece.length) {
+        const char *units = "KMGT";
+        const char *unit = strchr(units, piece.text[i] & ~0x20);
+        if (unit == NULL || *unit == 0)
+            return false;
+        unsigned shift = 10u * ((unsigned)(unit - units) + 1);
+        if (value > UINT64_MAX >> shift)
+            return false;
+        value <<= shift;
+        i++;
+    }
+    *out = value;
+    return i == piece.length;
+}
+
+static bool parse_choice(struct piece piece, const char *choices, uint64_t *out)
+{
+    for (uint64_t index = 0;; index++) {
+        const char *stop = strchr(choices, '|');
+        struct piece choice = {choices, stop != NULL ? (size_t)(stop - choices) : strlen(choices)};
+        if (choice.length == piece.length && memcmp(choice.text, piece.text, piece.length) == 0) {
+            *out = index;
+            return true;
+        }
+        if (stop == NULL)
+            return false;
+        choices = stop + 1;
+    }
+}
+
+/* Stores the value of `option`; false if it is none. */
+static bool set(struct values *values, const struct option *option, struct piece piece)
+{
+    char *at = (char *)values + option->offset;
+    uint64_t number = 0;
+    bool good = false;
+    if (option->kind == KIND_TEXT) {
+        if (piece.length >= STATS_FILE_MAX)
+            return false;
+        memcpy(at, piece.text, piece.length);
+        at[piece.length] = 0;
+        return true;
+    }
+    if (option->kind == KIND_BOOL)
+        good = parse_choice(piece, "false|true", &number);
+    else if (option->kind == KIND_CHOICE)
+        good = parse_choice(piece, option->choices, &number);
+    else if (option->kind == KIND_SIZE && piece_is(piece, "none"))
+        good = true, number = SIZE_MAX;
+    else
+        good = parse_number(piece, option->kind == KIND_SIZE, &number) && number >= option->lowest &&
+               number <= option->highest;
+    if (good)
+        memcpy(at, &number, sizeof number);
+    return good;
+}
+
+static const struct option *find(struct piece key)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (piece_is(key, options[i].key))
+            return &options[i];
+    return NULL;
+}
+
+/* One "key:value".  NULL, or what is wrong with it. */
+static const char *set_pair(struct values *values, struct piece pair)
+{
+    const char *colon = memchr(pair.text, ':', pair.length);
+    if (colon == NULL)
+        return "has no ':'";
+    struct piece key = {pair.text, (size_t)(colon - pair.text)};
+    struct piece value = {colon + 1, pair.length - key.length - 1};
+    const struct option *option = find(key);
+    if (option == NULL)
+        return "is no option";
+    return set(values, option, value) ? NULL : "has no such value";
+}
+
+static void complain(struct piece pair, const char *wrong)
+{
+    char text[200];
+    print_to_buffer(text, size_min(sizeof text, pair.length + 1), "%s", pair.text);
+    char line[256];
+    print_to_buffer(line, sizeof line, "%s (ignored)", text);
+    report_warning(wrong[0] == 'i' ? VARIABLE ": unknown key" : VARIABLE ": bad value", line);
+}
+
+/* Reads the whole variable; the number of pairs that were no good. */
+static unsigned parse(struct values *values, const char *text)
+{
+    unsigned bad = 0;
+    while (*text != 0) {
+        const char *stop = strchr(text, ',');
+        struct piece pair = {text, stop != NULL ? (size_t)(stop - text) : strlen(text)};
+        const char *wrong = pair.length > 0 ? set_pair(values, pair) : NULL;
+        if (wrong != NULL) {
+            complain(pair, wrong);
+            bad++;
+        }
+        text += pair.length + (stop != NULL);
+    }
+    return bad;
+}
+
+/* ---- Printing ------------------------------------------------------------------------------------ */
+
+static bool to_file(void *context, const char *text, size_t size)
+{
+    return os_write(*(int *)context, text, size);
+}
+
+static void print_value(struct printer *p, const struct values *values, const struct option *option)
+{
+    const char *at = (const char *)values + option->offset;
+    uint64_t number;
+    if (option->kind == KIND_TEXT) {
+        print(p, "%s", at);
+        return;
+    }
+    memcpy(&number, at, sizeof number);
+    const char *choices = option->kind == KIND_BOOL ? "false|true" : option->choices;
+    if (option->kind == KIND_BOOL || option->kind == KIND_CHOICE) {
+        for (; number > 0; number--)
+            choices = strchr(choices, '|') + 1;
+        for (; *choices != 0 && *choices != '|'; choices++)
+            print(p, "%c", *choices);
+    } else if (number == SIZE_MAX) {
+        print(p, "none");
+    } else {
+        print(p, "%ju", number);
+    }
+}
+
+static void print_in_force(const struct values *values)
+{
+    int standard_error = 2;
+    struct printer printer;
+    printer_init(&printer, to_file, &standard_error);
+    print(&printer, "cairn: options in force: ");
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        print(&printer, "%s%s:", i > 0 ? "," : "", options[i].key);
+        print_value(&printer, values, &options[i]);
+    }
+    print(&printer, "\n");
+    (void)printer_flush(&printer);
+}
+
+static const char *kind_text(const struct option *option)
+{
+    static const char *const texts[] = {"bytes, with K M G T", "number", "true, false", "", "text"};
+    return option->kind == KIND_CHOICE ? option->choices : texts[option->kind];
+}
+
+/* A '|' inside a table cell of Markdown is written as a comma. */
+static void print_cell(struct printer *p, const char *text)
+{
+    for (; *text != 0; text++)
+        print(p, *text == '|' ? ", " : "%c", *text);
+}
+
+bool options_print(int fd, bool markdown)
+{
+    struct printer p;
+    printer_init(&p, to_file, &fd);
+    if (markdown)
+        print(&p, "# Options\n\nGenerated by `cairn options --markdown`; the table is in src/front/options.c.\n\n"
+                  "Set them in the environment: `" VARIABLE "=\"key:value,key:value\"`.\n\n"
+                  "| key | values | default | what it does |\n| --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct option *o = &options[i];
+        const char *initial = o->initial[0] != 0 ? o->initial : "(empty)";
+        if (markdown) {
+            print(&p, "| `%s` | ", o->key);
+            print_cell(&p, kind_text(o));
+            print(&p, " | %s | %s |\n", initial, o->what);
+        } else {
+            print(&p, "%-14s %s\n%-14s (%s; default %s)\n", o->key, o->what, "", kind_text(o), initial);
+        }
+    }
+    return printer_flush(&p);
+}
+
+/* ---- Applying ------------------------------------------------------------------------------------ */
+
+static void apply(const struct values *values, struct heap_config *heap, struct observe_settings *observe)
+{
+    heap->source = values->source == 1 ? &source_brk : &source_os;
+    heap->limit_hard = values->limit;
+    heap->limit_soft = values->soft_limit;
+    heap->purge_delay = (uint32_t)values->purge_delay;
+    heap->keep_least = values->keep;
+    observe->stats_at_exit = values->stats == 1;
+    observe->stats_json = values->stats_format == 1;
+    observe->stats_signal = (int)values->stats_signal;
+    memcpy(observe->stats_file, values->stats_file, sizeof values->stats_file);
+}
+
+void options_load(struct heap_config *heap, struct observe_settings *observe)
+{
+    static struct values values; /* too large for the stack of a small thread */
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        (void)set(&values, &options[i], (struct piece){options[i].initial, strlen(options[i].initial)});
+    const char *text = os_is_privileged() ? NULL : os_environment(VARIABLE);
+    unsigned bad = text != NULL ? parse(&values, text) : 0;
+    if (bad > 0 && values.abort_conf) {
+        report_warning(VARIABLE, "aborting, as abort_conf:true asks");
+        os_abort();
+    }
+    apply(&values, heap, observe);
+    if (values.confirm_conf)
+        print_in_force(&values);
+}

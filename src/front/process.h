@@ -1,0 +1,53 @@
+/* process.h - the process heap: its one instance, every thread's way to its cache, and a process's life:
+ * start before anything else runs, threads, fork, exit.
+ *
+ * Thread-local storage is this one word (of the 16 bytes that the library allows itself). */
+#ifndef FRONT_PROCESS_H
+#define FRONT_PROCESS_H
+
+#include "engine/alloc.h"
+#include "engine/cache.h"
+#include "engine/heap.h"
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+extern __thread struct cache *thread_cache HIDDEN;
+extern struct heap process_heap HIDDEN;
+
+/* Brings the heap up; done by the first call of all, whoever makes it. */
+void process_start(void);
+
+/* What the fast paths leave over; set errno on failure (but free, which keeps it). */
+NOINLINE void *process_alloc_slow(size_t size, bool zero);
+NOINLINE void process_free_slow(const char *call, void *block);
+void *process_calloc(size_t count, size_t size);
+void *process_realloc(const char *call, void *block, size_t size);
+void *process_aligned_alloc(size_t align, size_t size); /* align: a power of two */
+int process_posix_memalign(void **out, size_t align, size_t size);
+size_t process_usable_size(const char *call, const void *block);
+
+/* Aborts with a message unless a block like this could have been asked for with `size`. */
+void process_check_size(const char *call, const void *block, size_t align, size_t size);
+
+/* Notes the thread's failure in words and sets errno; returns NULL. */
+COLD void *process_fail(int code, const char *message);
+
+ALWAYS_INLINE void *process_malloc(size_t size)
+{
+    void *block = cache_alloc(thread_cache, size);
+    return LIKELY(block != NULL) ? block : process_alloc_slow(size, false);
+}
+
+ALWAYS_INLINE void process_free(const char *call, void *block)
+{
+    if (UNLIKELY(!cache_free(thread_cache, block)))
+        process_free_slow(call, block);
+}
+
+ALWAYS_INLINE bool multiply_overflows(size_t a, size_t b, size_t *product)
+{
+    return __builtin_mul_overflow(a, b, product);
+}
+
+
+#endif

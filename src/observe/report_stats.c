@@ -1,0 +1,92 @@
+/* report_stats.c - see report_stats.h. */
+#include "observe/report_stats.h"
+
+#include "observe/statistics.h"
+#include "os/os.h"
+#include "os/report.h"
+
+#include <string.h>
+
+#define STANDARD_ERROR 2
+
+struct observe_settings observe_settings;
+static struct heap *observed; /* constant after observe_start */
+
+static bool to_file(void *context, const char *text, size_t size)
+{
+    return os_write(*(int *)context, text, size);
+}
+
+bool observe_write_stats(struct heap *heap, int fd, bool json)
+{
+    static struct lock lock = {0, LOCK_RANK_START}; /* for `statistics`, too large for a signal's stack */
+    static struct statistics statistics;
+    struct printer printer;
+    lock_take(&lock);
+    statistics_read(heap, &statistics);
+    printer_init(&printer, to_file, &fd);
+    if (json)
+        statistics_print_json(&printer, &statistics);
+    else
+        statistics_print_text(&printer, &statistics);
+    lock_release(&lock);
+    return !printer.failed;
+}
+
+/* The file's name with %p replaced. */
+static void expand_name(char *out, size_t size)
+{
+    const char *in = observe_settings.stats_file;
+    const char *mark = strstr(in, "%p");
+    if (mark == NULL) {
+        print_to_buffer(out, size, "%s", in);
+        return;
+    }
+    size_t head = size_min((size_t)(mark - in), size - 1);
+    memcpy(out, in, head);
+    print_to_buffer(out + head, size - head, "%u%s", os_process_id(), mark + 2);
+}
+
+static void write_where_asked(void)
+{
+    char name[STATS_FILE_MAX + 16];
+    int fd = STANDARD_ERROR;
+    if (observe_settings.stats_file[0] != 0) {
+        expand_name(name, sizeof name);
+        fd = os_create_file(name);
+        if (fd < 0) {
+            report_warning("cannot write the statistics to", name);
+            return;
+        }
+    }
+    (void)observe_write_stats(observed, fd, observe_settings.stats_json); /* standard error may be closed */
+    if (fd != STANDARD_ERROR)
+        os_close(fd);
+}
+
+/* A signal may have stopped a thread that holds the heap's lock; then there is nothing to be had safely. */
+static void on_signal(int number)
+{
+    (void)number;
+    int saved = os_errno_get();
+    if (lock_try(&observed->lock)) {
+        lock_release(&observed->lock);
+        write_where_asked();
+    } else {
+        report_warning("statistics", "the heap was busy when the signal came; send it again");
+    }
+    os_errno_set(saved);
+}
+
+void observe_start(struct heap *heap)
+{
+    observed = heap;
+    if (observe_settings.stats_signal != 0 && !os_on_signal(observe_settings.stats_signal, on_signal))
+        report_warning("stats_signal", "the system does not allow a handler for this signal");
+}
+
+void observe_exit(void)
+{
+    if (observe_settings.stats_at_exit && observed != NULL)
+        write_where_asked();
+}

@@ -1,0 +1,196 @@
+/* statistics.c - see statistics.h.
+ *
+ * live and cached come from walking the spans, free from the arenas' bit sets, committed from the counters
+ * that the engine keeps on the way: so that the sum holds is a check of the engine, not of arithmetic. */
+#include "observe/statistics.h"
+
+#include "base/bits.h"
+#include "engine/arena.h"
+#include "engine/classes.h"
+#include "engine/pagemap.h"
+#include "engine/span.h"
+
+#include <string.h>
+
+/* ---- Reading ------------------------------------------------------------------------------------- */
+
+static void add_span(struct statistics *s, const struct span *span)
+{
+    struct class_statistics *class = &s->classes[span->class];
+    uint64_t blocks = span_live(span);
+    class->spans++;
+    class->live_blocks += blocks;
+    class->live += blocks * span_usable_size(span);
+    class->held += span->pages << PAGE_SHIFT;
+    s->total.allocations += load_relaxed(&span->allocs);
+    s->total.frees += load_relaxed(&span->allocs) - blocks;
+}
+
+static void add_arena(struct statistics *s, const struct arena *arena)
+{
+    for (size_t page = 0; page < arena->pages;) {
+        page = bits_next_clear(arena->free, page, arena->pages);
+        if (page == arena->pages)
+            break;
+        const struct span *span = pagemap_find((void *)arena_address(arena, page));
+        if (span != NULL)
+            add_span(s, span);
+        page += span != NULL ? span->pages : 1; /* without span: on its way to the system */
+    }
+    for (size_t c = 0; c * CHUNK_PAGES < arena->pages; c++)
+        s->total.free += (uint64_t)arena->chunks[c].dirty << PAGE_SHIFT;
+}
+
+static uint64_t limit_value(size_t limit)
+{
+    return limit == SIZE_MAX ? UINT64_MAX : limit;
+}
+
+void statistics_read(struct heap *heap, struct statistics *s)
+{
+    memset(s, 0, sizeof *s);
+    cairn_stats *total = &s->total;
+    lock_take(&heap->lock);
+    const struct heap_counts *counts = &heap->counts;
+    for (const struct arena *arena = heap->arenas; arena != NULL; arena = arena->next)
+        add_arena(s, arena);
+    total->struct_size = sizeof *total;
+    total->metadata = counts->meta_bytes;
+    total->committed = heap_committed(heap);
+    total->committed_peak = size_max(counts->committed_peak, total->committed);
+    total->reserved = counts->reserved_bytes + counts->meta_bytes;
+    total->limit_hard = limit_value(heap->config.limit_hard);
+    total->limit_soft = limit_value(heap->config.limit_soft);
+    total->allocations += counts->allocs;
+    total->frees += counts->frees;
+    total->spans = counts->spans;
+    total->threads = heap->caches_in_use;
+    total->arenas = counts->arenas;
+    total->purged = counts->purged_bytes;
+    total->purges = counts->purges;
+    lock_release(&heap->lock);
+    for (unsigned i = 0; i <= CLASS_COUNT; i++) {
+        total->live += s->classes[i].live;
+        total->live_blocks += s->classes[i].live_blocks;
+        total->cached += s->classes[i].held - s->classes[i].live;
+    }
+    total->live_large = s->classes[CLASS_LARGE].live;
+}
+
+/* ---- Printing ------------------------------------------------------------------------------------ */
+
+/* Every field of cairn_stats once, for text and JSON alike: FIELD(name, what it is). */
+#define FIELDS(FIELD)                                                                                                \
+    FIELD(live, "bytes in blocks handed out")                                                                        \
+    FIELD(cached, "bytes free inside spans")                                                                         \
+    FIELD(free, "bytes of free pages not given back")                                                                \
+    FIELD(metadata, "bytes of the allocator's own")                                                                  \
+    FIELD(committed, "bytes, the sum of these")                                                                      \
+    FIELD(committed_peak, "bytes, its highest value")                                                                \
+    FIELD(reserved, "bytes of address space")                                                                        \
+    FIELD(limit_hard, "bytes, hard limit")                                                                           \
+    FIELD(limit_soft, "bytes, soft limit")                                                                           \
+    FIELD(live_blocks, "blocks handed out")                                                                          \
+    FIELD(live_large, "bytes in large blocks")                                                                       \
+    FIELD(allocations, "blocks handed out so far")                                                                   \
+    FIELD(frees, "blocks given back so far")                                                                         \
+    FIELD(spans, "spans")                                                                                            \
+    FIELD(threads, "thread caches in use")                                                                           \
+    FIELD(arenas, "address ranges")                                                                                  \
+    FIELD(purged, "bytes given back to the system so far")                                                           \
+    FIELD(purges, "calls that gave them back")
+
+static void text_field(struct printer *p, const char *name, uint64_t value, const char *what)
+{
+    if (value == UINT64_MAX)
+        print(p, "  %-15s %16s  %s\n", name, "none", what);
+    else
+        print(p, "  %-15s %16ju  %s\n", name, value, what);
+}
+
+void statistics_print_text(struct printer *p, const struct statistics *s)
+{
+    print(p, "cairn %s statistics\n", cairn_version());
+#define TEXT(name, what) text_field(p, #name, s->total.name, what);
+    FIELDS(TEXT)
+#undef TEXT
+    print(p, "  %10s %8s %12s %14s %14s\n", "block size", "spans", "blocks", "live", "held");
+    for (unsigned i = 0; i <= CLASS_COUNT; i++) {
+        const struct class_statistics *class = &s->classes[i];
+        if (class->spans == 0)
+            continue;
+        if (i == CLASS_LARGE)
+            print(p, "  %10s", "large");
+        else
+            print(p, "  %10zu", class_size(i));
+        print(p, " %8ju %12ju %14ju %14ju\n", class->spans, class->live_blocks, class->live, class->held);
+    }
+    printer_flush(p);
+}
+
+void statistics_print_json(struct printer *p, const struct statistics *s)
+{
+    print(p, "{\"cairn\": \"%s\"", cairn_version());
+#define JSON(name, what)                                                                                             \
+    if (s->total.name == UINT64_MAX)                                                                                 \
+        print(p, ", \"%s\": null", #name);                                                                           \
+    else                                                                                                             \
+        print(p, ", \"%s\": %ju", #name, s->total.name);
+    FIELDS(JSON)
+#undef JSON
+    print(p, ", \"classes\": [");
+    const char *separator = "";
+    for (unsigned i = 0; i <= CLASS_COUNT; i++) {
+        const struct class_statistics *class = &s->classes[i];
+        if (class->spans == 0)
+            continue;
+        print(p, "%s{\"block_size\": ", separator);
+        if (i == CLASS_LARGE)
+            print(p, "null");
+        else
+            print(p, "%zu", class_size(i));
+        print(p, ", \"spans\": %ju, \"live_blocks\": %ju, \"live\": %ju, \"held\": %ju}", class->spans,
+              class->live_blocks, class->live, class->held);
+        separator = ", ";
+    }
+    print(p, "]}\n");
+    printer_flush(p);
+}
+
+static void xml_class(struct printer *p, unsigned i, const struct class_statistics *class)
+{
+    if (class->spans == 0)
+        return;
+    size_t size = i == CLASS_LARGE ? 0 : class_size(i);
+    uint64_t cached = class->held - class->live;
+    print(p, "    <size from=\"%zu\" to=\"%zu\" total=\"%ju\" count=\"%ju\" live=\"%ju\" cached=\"%ju\"/>\n",
+          i == 0 ? (size_t)0 : class_size(i - 1) + 1, size, class->held, class->live_blocks, class->live, cached);
+}
+
+/* The layout of glibc's malloc_info, so that its readers find what they know: one heap, its sizes, totals. */
+void statistics_print_xml(struct printer *p, const struct statistics *s)
+{
+    const cairn_stats *t = &s->total;
+    print(p, "<malloc version=\"1\">\n  <heap nr=\"0\">\n  <sizes>\n");
+    for (unsigned i = 0; i <= CLASS_COUNT; i++)
+        xml_class(p, i, &s->classes[i]);
+    print(p, "  </sizes>\n");
+    print(p, "  <total type=\"live\" count=\"%ju\" size=\"%ju\"/>\n", t->live_blocks, t->live);
+    print(p, "  <total type=\"cached\" count=\"0\" size=\"%ju\"/>\n", t->cached);
+    print(p, "  <total type=\"free\" count=\"0\" size=\"%ju\"/>\n", t->free);
+    print(p, "  <total type=\"metadata\" count=\"0\" size=\"%ju\"/>\n", t->metadata);
+    print(p, "  <system type=\"current\" size=\"%ju\"/>\n", t->committed);
+    print(p, "  <system type=\"max\" size=\"%ju\"/>\n", t->committed_peak);
+    print(p, "  <aspace type=\"total\" size=\"%ju\"/>\n", t->reserved);
+    print(p, "  <aspace type=\"mprotect\" size=\"%ju\"/>\n", t->reserved);
+    print(p, "  </heap>\n");
+    print(p, "  <total type=\"live\" count=\"%ju\" size=\"%ju\"/>\n", t->live_blocks, t->live);
+    print(p, "  <total type=\"cached\" count=\"0\" size=\"%ju\"/>\n", t->cached);
+    print(p, "  <total type=\"free\" count=\"0\" size=\"%ju\"/>\n", t->free);
+    print(p, "  <total type=\"metadata\" count=\"0\" size=\"%ju\"/>\n", t->metadata);
+    print(p, "  <system type=\"current\" size=\"%ju\"/>\n", t->committed);
+    print(p, "  <system type=\"max\" size=\"%ju\"/>\n", t->committed_peak);
+    print(p, "  <aspace type=\"total\" size=\"%ju\"/>\n", t->reserved);
+    print(p, "</malloc>\n");
+    printer_flush(p);
+}

@@ -1,0 +1,36 @@
+/* lock.c - the slow half of lock.h. */
+#include "os/lock.h"
+
+#include "base/cpu.h"
+#include "os/os.h"
+#include "os/report.h"
+
+#define SPINS 40 /* a holder on the other core is usually done by then */
+
+void lock_wait(struct lock *lock)
+{
+    for (int i = 0; i < SPINS; i++) {
+        uint32_t expected = 0;
+        if (load_relaxed(&lock->state) == 0 && cas_acquire(&lock->state, &expected, 1))
+            return;
+        cpu_relax();
+    }
+    while (exchange_acquire(&lock->state, 2) != 0) /* pairs with lock_release */
+        os_futex_wait(&lock->state, 2);
+}
+
+void lock_wake(struct lock *lock)
+{
+    os_futex_wake_one(&lock->state);
+}
+
+/* The ranks that this thread holds, one bit each.  Debug builds only, where the room in TLS is no matter. */
+static __thread uint32_t held;
+
+void lock_rank_check(const struct lock *lock, bool taking)
+{
+    uint32_t bit = UINT32_C(1) << lock->rank;
+    if (taking && held >= bit)
+        report_fatal("lock", lock, "taken out of rank");
+    held = taking ? held | bit : held & ~bit;
+}

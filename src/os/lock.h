@@ -1,0 +1,65 @@
+/* lock.h - the mutex of the engine: one word, a futex when there is contention, no allocation, usable
+ * before main and across fork (lock_reset in the child).
+ *
+ *   state   meaning                                who changes it
+ *   0       free                                   taker: 0 -> 1
+ *   1       held, nobody sleeps                    holder: 1 -> 0; waiter: 1 -> 2
+ *   2       held, somebody may sleep               holder: 2 -> 0 and wakes one; waiter that wakes keeps 2
+ *
+ * Source: U. Drepper, "Futexes are tricky" (2011), the third mutex.  Not recursive.
+ * Ranks: a thread takes locks in rising rank only; debug builds (CAIRN_DEBUG) abort otherwise. */
+#ifndef OS_LOCK_H
+#define OS_LOCK_H
+
+#include "base/atomic.h"
+
+enum lock_rank {
+    LOCK_RANK_START = 1, /* process start-up and the list of heaps */
+    LOCK_RANK_LATE = 2,  /* the cache that threads without one share */
+    LOCK_RANK_HEAP = 3,  /* pages, descriptors and shared spans of one heap */
+};
+
+struct lock {
+    uint32_t state;
+    uint32_t rank; /* enum lock_rank, constant after init */
+};
+
+void lock_wait(struct lock *lock);
+void lock_wake(struct lock *lock);
+void lock_rank_check(const struct lock *lock, bool taking);
+
+ALWAYS_INLINE void lock_take(struct lock *lock)
+{
+    uint32_t expected = 0;
+    if (CAIRN_DEBUG)
+        lock_rank_check(lock, true);
+    if (UNLIKELY(!cas_acquire(&lock->state, &expected, 1))) /* pairs with lock_release */
+        lock_wait(lock);
+}
+
+ALWAYS_INLINE bool lock_try(struct lock *lock)
+{
+    uint32_t expected = 0;
+    bool taken = cas_acquire(&lock->state, &expected, 1); /* pairs with lock_release */
+    if (CAIRN_DEBUG && taken)
+        lock_rank_check(lock, true);
+    return taken;
+}
+
+ALWAYS_INLINE void lock_release(struct lock *lock)
+{
+    if (CAIRN_DEBUG)
+        lock_rank_check(lock, false);
+    if (UNLIKELY(__atomic_exchange_n(&lock->state, 0, __ATOMIC_RELEASE) == 2))
+        lock_wake(lock);
+}
+
+/* In the child of a fork, where nobody else is left to hold or wait. */
+ALWAYS_INLINE void lock_reset(struct lock *lock)
+{
+    if (CAIRN_DEBUG)
+        lock_rank_check(lock, false);
+    store_relaxed(&lock->state, 0);
+}
+
+#endif

@@ -1,0 +1,80 @@
+/* os.h - everything that Cairn asks of the system.  os/ is the only place with system headers, so a port
+ * is a port of this folder.  No call here allocates from the heap; each leaves errno as it found it
+ * unless it says otherwise.  Sizes are multiples of os_page_size() where memory is mapped. */
+#ifndef OS_OS_H
+#define OS_OS_H
+
+#include "base/base.h"
+
+/* ---- Memory (memory.c) ---- */
+
+size_t os_page_size(void);
+
+/* Private anonymous zero pages, readable and writable, whose use is charged when they are touched.
+ * `hint` may be NULL.  NULL when the system refuses. */
+void *os_map(void *hint, size_t size);
+bool os_unmap(void *address, size_t size);
+
+/* Puts fresh zero pages in place of what is mapped there. */
+bool os_map_over(void *address, size_t size);
+
+/* Gives the pages back; they read as zero from then on.  False if the system kept them. */
+bool os_purge(void *address, size_t size);
+
+/* Makes the pages present now, with one call instead of a fault each.  Only a hint. */
+void os_populate(void *address, size_t size);
+
+/* Moves the pages of `from` over those mapped at `to`; `from` stays mapped and reads as zero.
+ * False, with nothing moved, where the kernel cannot. */
+bool os_move_pages(void *from, void *to, size_t size);
+
+/* Names a mapping in /proc/self/maps.  Only a hint. */
+void os_name(void *address, size_t size, const char *name);
+
+/* Asks for huge pages in the range, or for none.  Only a hint. */
+void os_huge_pages(void *address, size_t size, bool wanted);
+
+/* The program break: as sbrk(2), (void *)-1 on failure. */
+void *os_sbrk(intptr_t by);
+
+/* ---- Time, threads, files (system.c) ---- */
+
+/* Milliseconds since some fixed moment, cheap and coarse (a few ms). */
+uint64_t os_now_ms(void);
+
+void os_futex_wait(uint32_t *word, uint32_t expected);
+void os_futex_wake_one(uint32_t *word);
+void os_yield(void);
+
+/* Calls `at_exit(value)` when a thread that set a value ends.  One such hook per process. */
+bool os_thread_hook(void (*at_exit)(void *value));
+void os_thread_value_set(void *value);
+
+/* Around fork: `before` in the parent, then `parent` there and `child` in the child. */
+void os_fork_hooks(void (*before)(void), void (*parent)(void), void (*child)(void));
+
+/* Runs `handler` on each signal `number`, for as long as the program installs no other. */
+bool os_on_signal(int number, void (*handler)(int));
+
+const char *os_environment(const char *name); /* NULL when not set, or not known yet */
+bool os_environment_ready(void);
+bool os_is_privileged(void); /* set-user-id and the like: the environment is not to be trusted */
+unsigned os_process_id(void);
+
+/* Whole buffer or false with errno. */
+bool os_write(int fd, const void *data, size_t size);
+int os_create_file(const char *path); /* truncated, mode 0644; -1 with errno */
+void os_close(int fd);
+
+/* Writes to a C stream (FILE *) that the caller's program owns. */
+bool os_stream_write(void *stream, const void *data, size_t size);
+
+_Noreturn void os_abort(void);
+
+int os_errno_get(void);
+void os_errno_set(int value);
+
+/* The function of that name in the running program, whatever library it is in; NULL if none. */
+void *os_symbol(const char *name);
+
+#endif

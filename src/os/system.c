@@ -1,0 +1,156 @@
+/* system.c - time, threads, signals, files.  See os.h. */
+#define _GNU_SOURCE
+#include "os/os.h"
+
+#include "base/atomic.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t os_now_ms(void)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void os_futex_wait(uint32_t *word, uint32_t expected)
+{
+    int saved = errno;
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+    errno = saved;
+}
+
+void os_futex_wake_one(uint32_t *word)
+{
+    int saved = errno;
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    errno = saved;
+}
+
+void os_yield(void)
+{
+    int saved = errno;
+    (void)sched_yield();
+    errno = saved;
+}
+
+static pthread_key_t thread_key;
+static bool thread_key_made; /* written once, before any thread sets a value */
+
+bool os_thread_hook(void (*at_exit)(void *value))
+{
+    thread_key_made = pthread_key_create(&thread_key, at_exit) == 0;
+    return thread_key_made;
+}
+
+void os_thread_value_set(void *value)
+{
+    if (thread_key_made)
+        (void)pthread_setspecific(thread_key, value);
+}
+
+void os_fork_hooks(void (*before)(void), void (*parent)(void), void (*child)(void))
+{
+    (void)pthread_atfork(before, parent, child);
+}
+
+bool os_on_signal(int number, void (*handler)(int))
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    return sigaction(number, &action, NULL) == 0;
+}
+
+bool os_environment_ready(void)
+{
+    return environ != NULL;
+}
+
+const char *os_environment(const char *name)
+{
+    size_t length = strlen(name);
+    if (environ == NULL)
+        return NULL;
+    for (char **entry = environ; *entry != NULL; entry++)
+        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+            return *entry + length + 1;
+    return NULL;
+}
+
+bool os_is_privileged(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
+unsigned os_process_id(void)
+{
+    return (unsigned)getpid();
+}
+
+bool os_write(int fd, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size > 0) {
+        ssize_t done = write(fd, at, size);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        at += done;
+        size -= (size_t)done;
+    }
+    return true;
+}
+
+int os_create_file(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+}
+
+void os_close(int fd)
+{
+    int saved = errno;
+    (void)close(fd);
+    errno = saved;
+}
+
+bool os_stream_write(void *stream, const void *data, size_t size)
+{
+    return fwrite(data, 1, size, stream) == size;
+}
+
+void os_abort(void)
+{
+    abort();
+}
+
+int os_errno_get(void)
+{
+    return errno;
+}
+
+void os_errno_set(int value)
+{
+    errno = value;
+}
+
+void *os_symbol(const char *name)
+{
+    return dlsym(RTLD_DEFAULT, name);
+}

@@ -1,0 +1,39 @@
+/* source.h - where a heap's pages come from.
+ *
+ * A source hands out address ranges and takes them back; it knows nothing of spans or blocks.  What it
+ * hands out is readable, writable and zero.  Calls are made under the lock of the heap that owns the
+ * source, except purge and move, which touch only pages that the caller has to itself.
+ *
+ *   reserve   a range of at least `size` bytes, aligned to `align` (a power of two, at least a page)
+ *   extend    more bytes directly behind `end`, the end of a range handed out earlier; may be NULL
+ *   shrink    takes the last `size` bytes before `end` back; may be NULL
+ *   release   takes a whole range back; false when it has to stay (its pages were purged then)
+ *   purge     lets the system have the pages' memory; they read as zero afterwards
+ *   move      moves pages from one place to another, leaving zero pages behind; may be NULL
+ *   renew     puts fresh pages in place of moved ones, so that mappings can merge again; may be NULL
+ *
+ * Sources here: os (mmap), brk (the program break).  Neighbour: engine/arena.c, the only caller. */
+#ifndef SOURCE_SOURCE_H
+#define SOURCE_SOURCE_H
+
+#include "base/base.h"
+
+struct source {
+    const char *name;
+    void *(*reserve)(struct source *source, size_t size, size_t align);
+    bool (*extend)(struct source *source, void *end, size_t size);
+    bool (*shrink)(struct source *source, void *end, size_t size);
+    bool (*release)(struct source *source, void *base, size_t size);
+    bool (*purge)(struct source *source, void *base, size_t size);
+    bool (*move)(struct source *source, void *from, void *to, size_t size);
+    bool (*renew)(struct source *source, void *base, size_t size);
+    struct source *fallback;   /* asked when this one can reserve no more; NULL: none */
+    size_t growth;             /* bytes that a range may grow to by extend; 0: ranges have a fixed size */
+    size_t step;               /* least bytes to reserve or extend by */
+    size_t align;              /* of a range, at least; a power of two */
+};
+
+extern struct source source_os;
+extern struct source source_brk;
+
+#endif
