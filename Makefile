@@ -21,7 +21,7 @@ CTEST = ctest --test-dir build --output-on-failure --no-tests=error --no-label-s
 CONFIGURE = cmake --log-level=WARNING --preset
 BUILD = cmake --build --preset
 
-.PHONY: all demo test test-quick test-long build-tests bench install format lint clean deps-%
+.PHONY: all demo test test-quick test-long build-tests bench install format lint clean
 all: deps-build
 	@$(CONFIGURE) default >/dev/null
 	@$(BUILD) default

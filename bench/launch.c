@@ -61,8 +61,7 @@ int main(int argc, char **argv)
     struct rusage usage;
     memset(&usage, 0, sizeof usage);
     pid_t ended = -1;
-    while (child > 0 && (ended = wait4(child, &status, 0, &usage)) < 0 && errno == EINTR) {
-    }
+    while (child > 0 && (ended = wait4(child, &status, 0, &usage)) < 0 && errno == EINTR) {}
     long long end = now();
     if (ended < 0) {
         perror("launch");

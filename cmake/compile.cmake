@@ -54,6 +54,8 @@ target_compile_definitions(cairn-codegen INTERFACE ${CAIRN_DEFINES})
 add_library(cairn-sanitize INTERFACE)
 if(cairn_sanitizers)
     set(flags -fsanitize=${cairn_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    string(JOIN "\n" text ${flags})
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/sanitizer-flags CONTENT "${text}\n") # for tests/gates, too
     target_compile_options(cairn-sanitize INTERFACE ${flags})
     target_link_options(cairn-sanitize INTERFACE ${flags})
     # For code that must know, e.g. a test whose misuse the sanitizer would report first.

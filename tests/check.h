@@ -209,8 +209,8 @@ static inline size_t check_differs(const void *block, size_t size, uint64_t key)
 #define CHECK_FILLED(block, size, key)                                                                       \
     do {                                                                                                     \
         size_t check_size = (size), check_at = check_differs(block, check_size, key);                        \
-        CHECKF(check_at == check_size, "block %p of %zu bytes differs at %zu", (void *)(block), check_size,  \
-               check_at);                                                                                    \
+        CHECKF(check_at == check_size, "block %p of %zu bytes differs at %zu", (const void *)(block),        \
+               check_size, check_at);                                                                        \
     } while (0)
 
 /* Offset of the first byte that is not zero, `size` if all are. */

@@ -5,11 +5,11 @@
  * main thread after the join, a part is never freed.  The heap of an ended thread has to serve the next one,
  * or memory and time grow with the number of threads.
  *
- * Arguments: waves (3000), threads per wave (4), blocks per thread (400).
+ * Arguments: waves (1500), threads per wave (4), blocks per thread (2000).
  */
 #include "load.h"
 
-enum { KEEP_EVERY = 16, LEAK_EVERY = 64, SMALLEST = 16, LARGEST = 1024 };
+enum { KEEP_EVERY = 100, LEAK_EVERY = 1000, SMALLEST = 16, LARGEST = 1024 };
 
 typedef struct worker {
     void **blocks; /* `count` of them; the kept ones stay behind for main */
@@ -51,9 +51,9 @@ static void collect(worker *w)
 
 int main(int argc, char **argv)
 {
-    unsigned waves = load_argument(argc, argv, 1, 3000, 1000000);
+    unsigned waves = load_argument(argc, argv, 1, 1500, 1000000);
     unsigned threads = load_argument(argc, argv, 2, 4, 1024);
-    unsigned count = load_argument(argc, argv, 3, 400, 1000000);
+    unsigned count = load_argument(argc, argv, 3, 2000, 1000000);
 
     worker *workers = load_array(threads, sizeof *workers);
     for (unsigned i = 0; i < threads; i++) {

@@ -2,9 +2,11 @@
  *
  * Origin: the benchmark of rpmalloc (M. Jansson, 2017), with the settings of the mimalloc-bench suite: 1000
  * blocks per thread, bursts of 100, every second burst crosses to another thread, 8 to 16,000 bytes.
- * Ours: a burst that crosses is sent as one message to the next thread, which frees its blocks.  Fixed
- * bursts per thread; small sizes are more frequent (the smaller of two uniform numbers).  The threads are
- * pinned and meet every 16 bursts, so that none runs ahead and piles up messages for the others.
+ * Ours: a burst frees slots in one scattered order and fills empty ones in another; every second burst
+ * allocates blocks for the next thread instead, sent as one message, which that thread frees.  Every 256
+ * bursts a thread frees all it has.  Small sizes are more frequent (the smaller of two uniform numbers); a
+ * word of every page is written.  Fixed bursts per thread; the threads are pinned and meet every 16 bursts,
+ * so that none runs ahead and piles up messages for the others.
  *
  * Arguments: threads (2), bursts per thread (40000), blocks per thread (1000).
  */
@@ -12,10 +14,20 @@
 
 #include <stdatomic.h>
 
-enum { BURST = 100, CROSS_EVERY = 2, MEET_EVERY = 16, SMALLEST = 8, LARGEST = 16000 };
+enum {
+    BURST = 100,
+    CROSS_EVERY = 2,
+    MEET_EVERY = 16,
+    DROP_EVERY = 256,
+    FREE_STEP = 89, /* primes: the steps reach every slot in an order of their own */
+    FILL_STEP = 173,
+    SMALLEST = 8,
+    LARGEST = 16000,
+    PAGE = 4096
+};
 
 typedef struct slot {
-    void *block;
+    void *block; /* NULL: empty */
     uint32_t size;
     uint32_t tag;
 } slot;
@@ -41,12 +53,19 @@ static void slot_fill(slot *s, load_random *random)
     unsigned other = load_random_between(random, SMALLEST, LARGEST);
     s->size = one < other ? one : other;
     s->tag = (uint32_t)load_random_next(random);
-    s->block = load_malloc_stamped(s->size, s->tag);
+    s->block = load_malloc(s->size);
+    for (size_t at = PAGE; at < s->size; at += PAGE) {
+        ((char *)s->block)[at] = (char)s->tag;
+    }
+    load_stamp(s->block, s->size, s->tag);
 }
 
-static void slot_empty(const slot *s)
+static void slot_empty(slot *s)
 {
-    load_free_checked(s->block, s->size, s->tag);
+    if (s->block != NULL) {
+        load_free_checked(s->block, s->size, s->tag);
+        s->block = NULL;
+    }
 }
 
 static void mailbox_add(worker *to, message *m)
@@ -70,23 +89,15 @@ static void mailbox_drain(worker *w)
     }
 }
 
-/* Replaces a run of slots; what they held is freed here or sent to the neighbour. */
-static void burst(worker *w, slot *slots, unsigned turn, load_random *random)
+/* A burst of blocks that the neighbour will free. */
+static void burst_across(worker *w, load_random *random)
 {
-    unsigned first = load_random_below(random, w->slot_count - BURST + 1);
-    if (turn % CROSS_EVERY == 0) {
-        message *m = load_malloc(sizeof *m);
-        m->count = BURST;
-        memcpy(m->slots, &slots[first], sizeof m->slots);
-        mailbox_add(w->neighbour, m);
-    } else {
-        for (unsigned i = 0; i < BURST; i++) {
-            slot_empty(&slots[first + i]);
-        }
-    }
+    message *m = load_malloc(sizeof *m);
+    m->count = BURST;
     for (unsigned i = 0; i < BURST; i++) {
-        slot_fill(&slots[first + i], random);
+        slot_fill(&m->slots[i], random);
     }
+    mailbox_add(w->neighbour, m);
 }
 
 static void *work(void *context)
@@ -95,15 +106,30 @@ static void *work(void *context)
     load_pin(w->id);
     load_random random = {.state = w->id};
     slot *slots = load_array(w->slot_count, sizeof *slots);
-    for (unsigned i = 0; i < w->slot_count; i++) {
-        slot_fill(&slots[i], &random);
-    }
+    unsigned free_at = 0;
+    unsigned fill_at = 0;
     for (unsigned turn = 0; turn < w->bursts; turn++) {
         if (turn % MEET_EVERY == 0) {
             (void)pthread_barrier_wait(w->meet);
         }
         mailbox_drain(w);
-        burst(w, slots, turn, &random);
+        for (unsigned i = 0; i < BURST; i++) {
+            slot_empty(&slots[free_at]);
+            free_at = (free_at + FREE_STEP) % w->slot_count;
+        }
+        if (turn % CROSS_EVERY != 0) {
+            burst_across(w, &random);
+            continue;
+        }
+        for (unsigned i = 0; i < 2 * BURST; i++) {
+            if (slots[fill_at].block == NULL) {
+                slot_fill(&slots[fill_at], &random);
+            }
+            fill_at = (fill_at + FILL_STEP) % w->slot_count;
+        }
+        for (unsigned i = 0; turn % DROP_EVERY == 0 && i < w->slot_count; i++) {
+            slot_empty(&slots[i]);
+        }
     }
     for (unsigned i = 0; i < w->slot_count; i++) {
         slot_empty(&slots[i]);
@@ -117,9 +143,6 @@ int main(int argc, char **argv)
     unsigned threads = load_argument(argc, argv, 1, 2, 1024);
     unsigned bursts = load_argument(argc, argv, 2, 40000, 10000000);
     unsigned slots = load_argument(argc, argv, 3, 1000, 1000000);
-    if (slots < BURST) {
-        load_fail("fewer slots than a burst takes");
-    }
 
     pthread_barrier_t meet;
     if (pthread_barrier_init(&meet, NULL, threads) != 0) {

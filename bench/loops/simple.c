@@ -2,10 +2,10 @@
  *
  * Origin: bench-malloc-simple of the GNU C library's benchtests.
  * Ours: the same sizes and group lengths; group length 1 is the pair loop that a thread cache answers
- * best, the long ones leave the cache.  A group holds 100 KB at most, so that the row speaks of malloc and
+ * best, the long ones leave the cache.  A group holds 32 KB at most, so that the row speaks of malloc and
  * free, not of giving memory back to the system.  Every second group is freed in reverse.
  *
- * Arguments: blocks per size and group length, in thousands (2000).
+ * Arguments: blocks per size and group length, in thousands (1200).
  */
 #include "load.h"
 
@@ -16,7 +16,7 @@ enum {
     SIZE_COUNT = sizeof SIZES / sizeof SIZES[0],
     GROUP_COUNT = sizeof GROUPS / sizeof GROUPS[0],
     LONGEST_GROUP = 1600,
-    GROUP_BYTES = 100000
+    GROUP_BYTES = 32000
 };
 
 static void group_turn(void *blocks[], unsigned length, unsigned size, uint64_t tag)
@@ -32,7 +32,7 @@ static void group_turn(void *blocks[], unsigned length, unsigned size, uint64_t 
 
 int main(int argc, char **argv)
 {
-    uint64_t count = UINT64_C(1000) * load_argument(argc, argv, 1, 2000, 1000000);
+    uint64_t count = UINT64_C(1000) * load_argument(argc, argv, 1, 1200, 1000000);
 
     void **blocks = load_array(LONGEST_GROUP, sizeof *blocks);
     uint64_t ops = 0;

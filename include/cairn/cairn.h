@@ -121,7 +121,7 @@ typedef struct cairn_stats {
     uint64_t committed_peak; /* highest value of committed so far */
     uint64_t reserved;       /* address space held, committed or not */
     uint64_t limit_hard;     /* UINT64_MAX: none */
-    uint64_t limit_soft;
+    uint64_t limit_soft;     /* UINT64_MAX: none */
     uint64_t live_blocks;    /* count of blocks handed out */
     uint64_t live_large;     /* part of live that is in blocks above the largest size class */
     uint64_t allocations;    /* count of all blocks ever handed out (a realloc in place is none) */

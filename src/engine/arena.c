@@ -175,7 +175,8 @@ void pages_give(struct heap *heap, struct arena *arena, size_t first, size_t pag
     note_room(arena, first, end);
 }
 
-void pages_return_hidden(struct heap *heap, struct arena *arena, size_t first, size_t end, const uint64_t *clean)
+void pages_return_hidden(struct heap *heap, struct arena *arena, size_t first, size_t end,
+                         const uint64_t *clean)
 {
     struct chunk *chunk = &arena->chunks[first / CHUNK_PAGES];
     size_t base = first / CHUNK_PAGES * CHUNK_PAGES;

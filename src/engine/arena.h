@@ -32,7 +32,8 @@ void pages_give(struct heap *heap, struct arena *arena, size_t first, size_t pag
 
 /* Puts free dirty pages back that purge.c had hidden; those set in `clean` (bit 0 is the chunk's first page) are
  * clean now. */
-void pages_return_hidden(struct heap *heap, struct arena *arena, size_t first, size_t end, const uint64_t *clean);
+void pages_return_hidden(struct heap *heap, struct arena *arena, size_t first, size_t end,
+                         const uint64_t *clean);
 
 /* The next stretch [*at, *end) of pages in a taken run, at or after *at and before `limit`, that may hold old
  * bytes; false when there is none. */

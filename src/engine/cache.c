@@ -1,6 +1,7 @@
 /* cache.c - see cache.h.  Neighbours: alloc.h has the fast paths, remote.c the frees by other threads. */
 #include "engine/cache.h"
 
+#include "engine/alloc.h"
 #include "engine/classes.h"
 #include "engine/meta.h"
 #include "engine/remote.h"
@@ -8,9 +9,11 @@
 
 #define RETAINED_PAGES_MAX 128 /* of empty spans that a thread keeps, one per class at most */
 
-#define EMPTY_CACHE                                                                                                  \
-    {                                                                                                                \
-        .quick = {[0 ... QUICK_COUNT - 1] = &span_none}, .bins = {[0 ... CLASS_COUNT - 1] = {.first = &span_none}}   \
+#define EMPTY_CACHE                                                                                          \
+    {                                                                                                        \
+        .quick = {[0 ... QUICK_COUNT - 1] = &span_none}, .bins = {                                           \
+            [0 ... CLASS_COUNT - 1] = {.first = &span_none}                                                  \
+        }                                                                                                    \
     }
 
 struct cache cache_none = EMPTY_CACHE;
@@ -18,32 +21,32 @@ struct cache cache_gone = EMPTY_CACHE;
 
 /* ---- Bins ---------------------------------------------------------------------------------------- */
 
-static void set_first(struct cache *cache, unsigned class, struct span *first)
+static void set_first(struct cache *cache, unsigned size_class, struct span *first)
 {
-    cache->bins[class].first = first;
-    size_t size = class_size(class);
+    cache->bins[size_class].first = first;
+    size_t size = class_size(size_class);
     if (size > QUICK_SIZE_MAX)
         return;
-    size_t from = class == 0 ? 0 : class_size(class - 1) / 8 + 1;
+    size_t from = size_class == 0 ? 0 : class_size(size_class - 1) / 8 + 1;
     for (size_t i = from; i <= size / 8; i++)
         cache->quick[i] = first;
 }
 
 static void add_first(struct cache *cache, struct span *span)
 {
-    struct bin *bin = &cache->bins[span->class];
+    struct bin *bin = &cache->bins[span->size_class];
     span->previous = NULL;
     span->next = bin->spans > 0 ? bin->first : NULL;
     if (bin->spans++ > 0)
         bin->first->previous = span;
     else
         bin->last = span;
-    set_first(cache, span->class, span);
+    set_first(cache, span->size_class, span);
 }
 
 void cache_add_last(struct cache *cache, struct span *span)
 {
-    struct bin *bin = &cache->bins[span->class];
+    struct bin *bin = &cache->bins[span->size_class];
     if (bin->spans == 0) {
         add_first(cache, span);
         return;
@@ -57,7 +60,7 @@ void cache_add_last(struct cache *cache, struct span *span)
 
 void cache_remove(struct cache *cache, struct span *span)
 {
-    struct bin *bin = &cache->bins[span->class];
+    struct bin *bin = &cache->bins[span->size_class];
     if (span->is_retained) {
         span->is_retained = 0;
         cache->retained_pages -= (uint32_t)span->pages;
@@ -70,7 +73,7 @@ void cache_remove(struct cache *cache, struct span *span)
     if (span->previous != NULL)
         span->previous->next = span->next;
     else
-        set_first(cache, span->class, span->next != NULL ? span->next : &span_none);
+        set_first(cache, span->size_class, span->next != NULL ? span->next : &span_none);
     span->next = span->previous = NULL;
 }
 
@@ -80,48 +83,44 @@ void cache_remove(struct cache *cache, struct span *span)
  * others freed blocks just now. */
 static void leave_full(struct cache *cache, struct span *span)
 {
-    struct bin *bin = &cache->bins[span->class];
     uint64_t expected = 0;
     cache_remove(cache, span);
+    store_relaxed(&span->last_owner, cache);
+    store_relaxed(&span->last_life, cache->life);
     store_relaxed(&span->owner, NULL);
-    if (cas_acq_rel(&span->remote, &expected, REMOTE_UNOWNED)) { /* pairs with whoever takes it over */
-        bin->credit++; /* the span itself may be anybody's by now */
+    if (cas_acq_rel(&span->remote, &expected, REMOTE_UNOWNED)) /* pairs with whoever takes it over */
         return;
-    }
     store_relaxed(&span->owner, cache);
     (void)span_collect(span);
     cache_add_last(cache, span);
 }
 
-static bool add_new_span(struct cache *cache, unsigned class, enum error *error)
+static bool add_new_span(struct cache *cache, unsigned size_class, enum error *error)
 {
-    struct bin *bin = &cache->bins[class];
-    struct span *span = span_make(cache->heap, class, bin->level, cache, error);
+    struct bin *bin = &cache->bins[size_class];
+    struct span *span = span_make(cache->heap, size_class, bin->level, cache, error);
     if (span == NULL && bin->level > 0) {
         bin->level = 0; /* a smaller one may still be had */
-        span = span_make(cache->heap, class, 0, cache, error);
+        span = span_make(cache->heap, size_class, 0, cache, error);
     }
     if (span == NULL)
         return false;
-    if (bin->level < class_level_max(class))
+    if (bin->level < class_level_max(size_class))
         bin->level++;
     add_first(cache, span);
     return true;
 }
 
-void *cache_refill(struct cache *cache, unsigned class, enum error *error)
+void *cache_refill(struct cache *cache, unsigned size_class, enum error *error)
 {
-    struct bin *bin = &cache->bins[class];
+    struct bin *bin = &cache->bins[size_class];
     for (;;) {
         struct span *span = bin->first;
         if (bin->spans == 0) {
-            if (!shared_take(cache, class) && !add_new_span(cache, class, error))
+            if (!shared_take(cache, size_class) && !add_new_span(cache, size_class, error))
                 return NULL;
         } else if (span->free != NULL || span_collect(span) || span_carve(span)) {
-            struct block *block = span->free;
-            span->free = block->next;
-            count_up(&span->allocs, 1);
-            return block;
+            return span_pop(span);
         } else {
             leave_full(cache, span);
         }
@@ -132,7 +131,7 @@ void *cache_refill(struct cache *cache, unsigned class, enum error *error)
 
 void cache_span_empty(struct cache *cache, struct span *span)
 {
-    struct bin *bin = &cache->bins[span->class];
+    struct bin *bin = &cache->bins[span->size_class];
     if (span->is_retained)
         return;
     if (bin->spans == 1 && cache->retained_pages + span->pages <= RETAINED_PAGES_MAX) {
@@ -163,7 +162,9 @@ struct cache *cache_make(struct heap *heap)
     if (cache != NULL) {
         heap->meta.idle_caches = cache->next_idle;
         struct cache *next_all = cache->next_all;
+        uint32_t life = cache->life;
         init(cache, heap);
+        store_relaxed(&cache->life, life);
         cache->next_all = next_all;
     } else if ((cache = meta_alloc(heap, sizeof *cache)) != NULL) {
         init(cache, heap);
@@ -189,9 +190,11 @@ static void drop_span(struct cache *cache, struct span *span)
 void cache_drop(struct cache *cache)
 {
     struct heap *heap = cache->heap;
-    for (unsigned class = 0; class < CLASS_COUNT; class++)
-        while (cache->bins[class].spans > 0)
-            drop_span(cache, cache->bins[class].first);
+    count_up(&cache->life, 1); /* from here on others may take over what it leaves */
+    for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
+        while (cache->bins[size_class].spans > 0)
+            drop_span(cache, cache->bins[size_class].first);
+    }
     lock_take(&heap->lock);
     cache->in_use = false;
     cache->next_idle = heap->meta.idle_caches;

@@ -17,7 +17,7 @@ struct cache *cache_make(struct heap *heap);
 void cache_drop(struct cache *cache);
 
 /* A block of `class` when the first span of its bin has none.  NULL with *error set. */
-void *cache_refill(struct cache *cache, unsigned class, enum error *error);
+void *cache_refill(struct cache *cache, unsigned size_class, enum error *error);
 
 /* All blocks of an owned span are free: keep it or release it. */
 void cache_span_empty(struct cache *cache, struct span *span);

@@ -2,7 +2,7 @@
 #include "engine/classes.h"
 
 #define SPAN_BLOCKS_MIN 4
-#define SPAN_WASTE_SHARE 12               /* at most one in so many bytes is left over at a span's end */
+#define SPAN_WASTE_SHARE 12                 /* at most one in so many bytes is left over at a span's end */
 #define SPAN_BYTES_USUAL ((size_t)64 << 10) /* no doubling beyond this */
 
 size_t class_aligned_size(size_t size, size_t alignment)
@@ -22,15 +22,16 @@ static size_t least_pages(size_t size)
     return pages;
 }
 
-unsigned class_level_max(unsigned class)
+unsigned class_level_max(unsigned size_class)
 {
     unsigned level = 0;
-    for (size_t bytes = least_pages(class_size(class)) * PAGE_SIZE; bytes * 2 <= SPAN_BYTES_USUAL; bytes *= 2)
+    for (size_t bytes = least_pages(class_size(size_class)) * PAGE_SIZE; bytes * 2 <= SPAN_BYTES_USUAL;
+         bytes *= 2)
         level++;
     return level;
 }
 
-size_t class_span_pages(unsigned class, unsigned level)
+size_t class_span_pages(unsigned size_class, unsigned level)
 {
-    return least_pages(class_size(class)) << level;
+    return least_pages(class_size(size_class)) << level;
 }

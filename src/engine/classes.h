@@ -28,14 +28,14 @@ ALWAYS_INLINE unsigned class_of(size_t size)
     return CLASS_LINEAR_COUNT + ((top - CLASS_LINEAR_LOG2) << CLASS_STEPS_LOG2) + step;
 }
 
-ALWAYS_INLINE size_t class_size(unsigned class)
+ALWAYS_INLINE size_t class_size(unsigned size_class)
 {
-    if (class == 0)
+    if (size_class == 0)
         return 8;
-    if (class < CLASS_LINEAR_COUNT)
-        return (size_t)class * 16;
-    unsigned doubling = (class - CLASS_LINEAR_COUNT) >> CLASS_STEPS_LOG2;
-    size_t step = (class - CLASS_LINEAR_COUNT) & ((1u << CLASS_STEPS_LOG2) - 1);
+    if (size_class < CLASS_LINEAR_COUNT)
+        return (size_t)size_class * 16;
+    unsigned doubling = (size_class - CLASS_LINEAR_COUNT) >> CLASS_STEPS_LOG2;
+    size_t step = (size_class - CLASS_LINEAR_COUNT) & ((1u << CLASS_STEPS_LOG2) - 1);
     return ((size_t)CLASS_LINEAR_MAX << doubling) +
            (step + 1) * ((size_t)(CLASS_LINEAR_MAX >> CLASS_STEPS_LOG2) << doubling);
 }
@@ -46,7 +46,7 @@ ALWAYS_INLINE size_t class_size(unsigned class)
 size_t class_aligned_size(size_t size, size_t alignment);
 
 /* Pages of a span of `class` at `level`, and the highest level that makes a difference. */
-size_t class_span_pages(unsigned class, unsigned level);
-unsigned class_level_max(unsigned class);
+size_t class_span_pages(unsigned size_class, unsigned level);
+unsigned class_level_max(unsigned size_class);
 
 #endif

@@ -91,7 +91,8 @@ static void add_pages(struct heap *heap, struct arena *arena, size_t more)
     bits_clear(arena->dirty, from, arena->pages);
     size_t start = bits_run_start(arena->free, from, 0);
     for (size_t c = start / CHUNK_PAGES; c * CHUNK_PAGES < arena->pages; c++)
-        arena->chunks[c].room = (uint32_t)size_min(arena->pages - size_max(start, c * CHUNK_PAGES), UINT32_MAX);
+        arena->chunks[c].room =
+            (uint32_t)size_min(arena->pages - size_max(start, c * CHUNK_PAGES), UINT32_MAX);
     arena->room = size_max(arena->room, arena->pages - start);
     count_up(&heap->counts.reserved_bytes, more << PAGE_SHIFT);
 }
@@ -162,9 +163,11 @@ static enum error add_some_arena(struct heap *heap, struct source *source, size_
     if (__builtin_add_overflow(pages << PAGE_SHIFT, align - PAGE_SIZE, &need) || need > PTRDIFF_MAX)
         return ERROR_MEMORY;
     size_t least = align_up(align <= source->align ? pages << PAGE_SHIFT : need, unit);
-    size_t usual = source->growth != 0 ? source->step
-                                       : size_min(size_max(source->step, heap->counts.reserved_bytes), ARENA_MAX);
-    for (size_t size = size_max(align_up(usual, unit), least);; size = size_max(align_up(size / 2, unit), least)) {
+    size_t usual = source->growth != 0
+                       ? source->step
+                       : size_min(size_max(source->step, heap->counts.reserved_bytes), ARENA_MAX);
+    for (size_t size = size_max(align_up(usual, unit), least);;
+         size = size_max(align_up(size / 2, unit), least)) {
         if (add_arena(heap, source, size, source->align) == OK)
             return OK;
         if (size == least)

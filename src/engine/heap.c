@@ -14,7 +14,8 @@
 #define KEEP_SHIFT 3 /* an eighth of what is in use may stay dirty */
 #define KEEP_LEAST (1 * MiB)
 #define PURGE_DELAY_MS 500
-#define SHRINK_SHARE 2 /* a block that would use less than one in so many of its bytes moves to a smaller one */
+#define SHRINK_SHARE                                                                                         \
+    2 /* a block that would use less than one in so many of its bytes moves to a smaller one */
 
 struct heap_config heap_config_default(struct source *source)
 {
@@ -66,7 +67,8 @@ void *heap_aligned_alloc(struct cache *cache, size_t align, size_t size, enum er
 
 COLD static void report_no_block(const struct cache *cache, const char *call, const void *block)
 {
-    bool freed_last = cache != NULL && (block == cache->last_released || block == load_relaxed(&cache->heap->last_large));
+    bool freed_last =
+        cache != NULL && (block == cache->last_released || block == load_relaxed(&cache->heap->last_large));
     report_fatal(call, block, freed_last ? "double free of" : "invalid pointer");
 }
 
@@ -96,7 +98,7 @@ void heap_free(struct cache *cache, const char *call, void *block)
     if (block == NULL)
         return;
     struct span *span = heap_span_of(cache, call, block);
-    if (span->class == CLASS_LARGE) {
+    if (span->size_class == CLASS_LARGE) {
         if (!large_free(span, block))
             report_fatal(call, block, "double free of");
         return;
@@ -105,9 +107,11 @@ void heap_free(struct cache *cache, const char *call, void *block)
         free_owned(cache, call, span, block);
         return;
     }
+    if (cache != NULL && cache->heap != span->heap)
+        cache = NULL;
     if ((load_relaxed(&span->remote) & REMOTE_BLOCK_MASK) == (uintptr_t)block)
         report_fatal(call, block, "double free of");
-    remote_free(cache != NULL && cache->heap == span->heap ? cache : NULL, span, block);
+    remote_free(cache, span, block);
 }
 
 /* ---- Resizing ------------------------------------------------------------------------------------ */
@@ -115,7 +119,7 @@ void heap_free(struct cache *cache, const char *call, void *block)
 static bool stays(const struct span *span, size_t size)
 {
     size_t usable = span_usable_size(span);
-    if (span->class == CLASS_LARGE)
+    if (span->size_class == CLASS_LARGE)
         return size <= usable && size > usable - PAGE_SIZE;
     return size <= usable && size >= usable / SHRINK_SHARE;
 }
@@ -125,7 +129,7 @@ void *heap_realloc(struct cache *cache, const char *call, void *block, size_t si
     struct span *span = heap_span_of(cache, call, block);
     if (stays(span, size))
         return block;
-    if (span->class == CLASS_LARGE && size > CLASS_SIZE_MAX)
+    if (span->size_class == CLASS_LARGE && size > CLASS_SIZE_MAX)
         return large_resize(span, size, error);
     size_t usable = span_usable_size(span);
     void *fresh = heap_alloc(cache, size, false, error);

@@ -10,8 +10,8 @@
 
 #include <string.h>
 
-#define MOVE_PAGES_MIN 32              /* 128 KiB: from here on moving pages beats copying bytes */
-#define COPY_STEP (8 * MiB)            /* copied at a time, and purged behind, where pages cannot move */
+#define MOVE_PAGES_MIN 32   /* 128 KiB: from here on moving pages beats copying bytes */
+#define COPY_STEP (8 * MiB) /* copied at a time, and purged behind, where pages cannot move */
 
 /* ---- Making and freeing -------------------------------------------------------------------------- */
 
@@ -23,7 +23,7 @@ static void init(struct span *span, struct heap *heap, const struct run *run)
         .divisor = 0, /* only the first byte is the start of a block */
         .capacity = 1,
         .carved = 1,
-        .class = CLASS_LARGE,
+        .size_class = CLASS_LARGE,
         .heap = heap,
         .arena = run->arena,
         .first_page = run->first,
@@ -88,7 +88,8 @@ static void give(struct span *span, size_t first, size_t pages)
     struct arena *arena = span->arena;
     bool dirty = true;
     if (span->is_moved && arena->source->renew != NULL)
-        dirty = !arena->source->renew(arena->source, (void *)arena_address(arena, first), pages << PAGE_SHIFT);
+        dirty =
+            !arena->source->renew(arena->source, (void *)arena_address(arena, first), pages << PAGE_SHIFT);
     pages_give(heap, arena, first, pages, dirty);
     count_down(&heap->counts.large_bytes, pages << PAGE_SHIFT);
 }
@@ -97,7 +98,8 @@ bool large_free(struct span *span, void *block)
 {
     struct heap *heap = span->heap;
     lock_take(&heap->lock);
-    bool here = pagemap_find(block) == span && span->base == (uintptr_t)block && span->class == CLASS_LARGE;
+    bool here =
+        pagemap_find(block) == span && span->base == (uintptr_t)block && span->size_class == CLASS_LARGE;
     if (here) {
         pagemap_set(span->base, 1, NULL);
         give(span, span->first_page, span->pages);
@@ -194,7 +196,8 @@ void *large_resize(struct span *span, size_t size, enum error *error)
         return NULL;
     char *from = (char *)span->base, *to = (char *)fresh->base;
     size_t moved = span->large_size;
-    bool clean = same_pages_movable(span, &run) && span->arena->source->move(span->arena->source, from, to, moved);
+    bool clean =
+        same_pages_movable(span, &run) && span->arena->source->move(span->arena->source, from, to, moved);
     if (clean) {
         fresh->is_moved = 1;
         clean = !span->is_moved; /* a place that pages were moved to keeps the mark: give() renews it */

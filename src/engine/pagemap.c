@@ -24,7 +24,8 @@ enum error pagemap_cover(uintptr_t base, size_t size)
 {
     if ((base + size - 1) >> ADDRESS_BITS != 0)
         return ERROR_MEMORY;
-    for (size_t index = base >> PAGEMAP_LEAF_SHIFT; index <= (base + size - 1) >> PAGEMAP_LEAF_SHIFT; index++) {
+    for (size_t index = base >> PAGEMAP_LEAF_SHIFT; index <= (base + size - 1) >> PAGEMAP_LEAF_SHIFT;
+         index++) {
         enum error error = cover_one(index);
         if (error != OK)
             return error;

@@ -7,6 +7,7 @@
 
 #define CHUNK_WORDS (CHUNK_PAGES / BITS_PER_WORD)
 #define REGRET_MS 1000 /* purged pages needed again within this time were purged too early */
+#define BOOST_MS 2000  /* what regret has added to the keep loses a quarter in this time */
 
 void purge_requeue(struct heap *heap, struct chunk *chunk)
 {
@@ -51,7 +52,7 @@ void purge_note_regret(struct heap *heap, size_t bytes)
     uint64_t now = os_now_ms();
     if (now - heap->purged_at > REGRET_MS)
         return;
-    heap->keep_boost += bytes;
+    heap->keep_boost = size_min(heap->keep_boost + bytes, heap->counts.committed_peak);
     heap->boost_at = now;
 }
 
@@ -141,11 +142,11 @@ bool purge_down_to(struct heap *heap, size_t target)
 static size_t may_stay_dirty(struct heap *heap, uint64_t now)
 {
     size_t share = heap->counts.span_bytes >> heap->config.keep_shift;
-    if (heap->keep_boost > 0 && now - heap->boost_at > REGRET_MS) {
-        heap->keep_boost /= 2;
+    if (heap->keep_boost > 0 && now - heap->boost_at > BOOST_MS) {
+        heap->keep_boost -= heap->keep_boost / 4;
         heap->boost_at = now;
     }
-    return size_max(heap->config.keep_least, share + size_min(heap->keep_boost, share));
+    return size_max(heap->config.keep_least, share) + heap->keep_boost;
 }
 
 static void purge_by_age(struct heap *heap, uint64_t now)

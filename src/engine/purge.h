@@ -2,8 +2,9 @@
  *
  * There is no background thread, and an idle program makes no calls.  So two rules work together:
  *   by amount   whenever pages are given back: no more than max(keep_least, span_bytes >> keep_shift)
- *               bytes stay dirty (and as much again where purged pages proved to be needed at once).
- *               This is what makes memory return after the last free before a long sleep.
+ *               bytes stay dirty.  This is what makes memory return after the last free before a long
+ *               sleep.  A program that takes purged pages into use again at once regrets them: the keep
+ *               grows by what it regrets until that stops, and shrinks slowly again.
  *   by age      whenever pages move: chunks where nothing was freed for purge_delay ms are purged.
  * Both take whole chunks, the longest unused first.  All calls under the heap's lock. */
 #ifndef ENGINE_PURGE_H

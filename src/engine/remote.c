@@ -14,11 +14,11 @@ static void shared_unlink(struct span *span)
     if (span->previous != NULL)
         span->previous->next = span->next;
     else
-        heap->shared_first[span->class] = span->next;
+        heap->shared_first[span->size_class] = span->next;
     if (span->next != NULL)
         span->next->previous = span->previous;
     else
-        heap->shared_last[span->class] = span->previous;
+        heap->shared_last[span->size_class] = span->previous;
     span->next = span->previous = NULL;
     span->is_shared = 0;
 }
@@ -26,14 +26,14 @@ static void shared_unlink(struct span *span)
 static void shared_append(struct span *span)
 {
     struct heap *heap = span->heap;
-    struct span *last = heap->shared_last[span->class];
+    struct span *last = heap->shared_last[span->size_class];
     span->next = NULL;
     span->previous = last;
     if (last != NULL)
         last->next = span;
     else
-        heap->shared_first[span->class] = span;
-    heap->shared_last[span->class] = span;
+        heap->shared_first[span->size_class] = span;
+    heap->shared_last[span->size_class] = span;
     span->is_shared = 1;
 }
 
@@ -68,15 +68,15 @@ static bool take_over(struct span *span, uint64_t *now)
     return false;
 }
 
-bool shared_take(struct cache *cache, unsigned class)
+bool shared_take(struct cache *cache, unsigned size_class)
 {
     struct heap *heap = cache->heap;
     uint64_t remote = 0;
-    if (load_relaxed(&heap->shared_first[class]) == NULL)
+    if (load_relaxed(&heap->shared_first[size_class]) == NULL)
         return false;
     lock_take(&heap->lock);
     struct span *span;
-    while ((span = heap->shared_first[class]) != NULL) {
+    while ((span = heap->shared_first[size_class]) != NULL) {
         shared_unlink(span);
         remote = load_relaxed(&span->remote);
         if (take_over(span, &remote))
@@ -106,7 +106,6 @@ static void free_as_owner(struct cache *cache, struct span *span, struct block *
     block->next = span->free;
     span->free = block;
     count_up(&span->frees, 1);
-    cache->bins[span->class].credit--;
     cache_add_last(cache, span);
     if (span->allocs == span->frees)
         cache_span_empty(cache, span);
@@ -120,7 +119,7 @@ static void release_if_empty(struct span *span, uint64_t remote)
     if (load_relaxed(&span->allocs) - load_relaxed(&span->frees) != remote >> REMOTE_COUNT_SHIFT)
         return;
     if (!cas_acq_rel(&span->remote, &remote, 0)) /* pairs as in take_over */
-        return;                                  /* somebody took it over, or freed again: no longer our business */
+        return; /* somebody took it over, or freed again: no longer our business */
     settle(span, remote);
     if (span->allocs == span->frees)
         span_release(span);
@@ -136,13 +135,20 @@ static void after_unowned_push(struct heap *heap, struct span *span, uint64_t re
     release_if_empty(span, remote);
 }
 
+/* Whether the thread may have a span that was left: by itself, or by a thread that is gone. */
+static bool may_take(const struct cache *cache, const struct span *span)
+{
+    const struct cache *last = load_relaxed(&span->last_owner);
+    return last == cache || last == NULL || load_relaxed(&last->life) != load_relaxed(&span->last_life);
+}
+
 void remote_free(struct cache *cache, struct span *span, struct block *block)
 {
     struct heap *heap = span->heap;
     uint64_t list_at = size_max(span->capacity / LIST_SHARE, 1);
     uint64_t now = load_relaxed(&span->remote);
     uint64_t next;
-    if (cache != NULL && cache->bins[span->class].credit > 0 && take_over(span, &now)) {
+    if (cache != NULL && (now & REMOTE_UNOWNED) != 0 && may_take(cache, span) && take_over(span, &now)) {
         free_as_owner(cache, span, block, now);
         return;
     }
@@ -164,6 +170,11 @@ void span_disown(struct span *span)
     bool has_free = span->free != NULL || span->carved < span->capacity;
     uint64_t now = load_relaxed(&span->remote);
     uint64_t next;
+    struct cache *owner = load_relaxed(&span->owner);
+    if (owner != NULL) {
+        store_relaxed(&span->last_owner, owner);
+        store_relaxed(&span->last_life, load_relaxed(&owner->life));
+    }
     store_relaxed(&span->owner, NULL);
     do {
         next = now | REMOTE_UNOWNED;

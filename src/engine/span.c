@@ -12,9 +12,10 @@
 
 struct span span_none;
 
-static void init(struct span *span, struct heap *heap, unsigned class, const struct run *run, struct cache *owner)
+static void init(struct span *span, struct heap *heap, unsigned size_class, const struct run *run,
+                 struct cache *owner)
 {
-    size_t size = class_size(class);
+    size_t size = class_size(size_class);
     span->free = NULL;
     store_relaxed(&span->allocs, 0);
     store_relaxed(&span->frees, 0);
@@ -24,12 +25,13 @@ static void init(struct span *span, struct heap *heap, unsigned class, const str
     span->block_size = (uint32_t)size;
     span->capacity = (uint32_t)((run->pages << PAGE_SHIFT) / size);
     span->carved = 0;
-    span->class = (uint8_t)class;
+    span->size_class = (uint8_t)size_class;
     span->is_shared = 0;
     span->is_moved = 0;
     span->is_retained = 0;
     store_relaxed(&span->remote, 0);
     span->next = span->previous = NULL;
+    store_relaxed(&span->last_owner, NULL);
     span->heap = heap;
     span->arena = run->arena;
     span->first_page = run->first;
@@ -37,15 +39,17 @@ static void init(struct span *span, struct heap *heap, unsigned class, const str
     span->large_size = 0;
 }
 
-struct span *span_make(struct heap *heap, unsigned class, unsigned level, struct cache *owner, enum error *error)
+struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, struct cache *owner,
+                       enum error *error)
 {
     struct run run;
     bool populate = false;
     lock_take(&heap->lock);
     struct span *span = meta_span_alloc(heap);
-    *error = span != NULL ? pages_take(heap, class_span_pages(class, level), PAGE_SIZE, &run) : ERROR_MEMORY;
+    *error =
+        span != NULL ? pages_take(heap, class_span_pages(size_class, level), PAGE_SIZE, &run) : ERROR_MEMORY;
     if (*error == OK) {
-        init(span, heap, class, &run, owner);
+        init(span, heap, size_class, &run, owner);
         pagemap_set(span->base, span->pages, span);
         count_up(&heap->counts.spans, 1);
         populate = run.zero && heap->counts.span_bytes >= heap->config.populate_from;
@@ -121,8 +125,9 @@ bool span_collect(struct span *span)
 
 const char *span_check(const struct span *span)
 {
-    if (span->class == CLASS_LARGE)
-        return span->large_size == span->pages << PAGE_SHIFT ? NULL : "large block of another size than its pages";
+    if (span->size_class == CLASS_LARGE)
+        return span->large_size == span->pages << PAGE_SHIFT ? NULL
+                                                             : "large block of another size than its pages";
     if (span->carved > span->capacity)
         return "more blocks cut than fit";
     uint64_t count = 0;

@@ -8,7 +8,8 @@
 extern struct span span_none;
 
 /* A new span of a size class, owned by `owner`, in no list.  NULL with *error set. */
-struct span *span_make(struct heap *heap, unsigned class, unsigned level, struct cache *owner, enum error *error);
+struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, struct cache *owner,
+                       enum error *error);
 
 /* Gives the pages and the descriptor back.  All blocks are free, the span is in no list. */
 void span_release(struct span *span);
@@ -30,7 +31,7 @@ const char *span_check(const struct span *span);
 
 ALWAYS_INLINE size_t span_usable_size(const struct span *span)
 {
-    return span->class == CLASS_LARGE ? span->large_size : span->block_size;
+    return span->size_class == CLASS_LARGE ? span->large_size : span->block_size;
 }
 
 /* Whether `address`, which lies in the span, is the start of a block.  Source: D. Lemire, O. Kaser and N. Kurz,

@@ -43,11 +43,11 @@
  *   OWNED    FULL     C, nothing left to pop      owner = NULL, then CAS remote: 0 -> U; if a remote free came
  *                                                 in between: owner = C again, collect
  *   OWNED    SHARED   C at thread exit            owner = NULL, CAS remote: |= U L, list it (heap lock)
- *   FULL     OWNED    C that frees a block there  CAS remote: U -> 0, then owner = C, collect
- *   FULL     SHARED   a freer without credit      pushes on remote; the push that makes 1/8 free sets L and
+ *   FULL     OWNED    C that frees and may        CAS remote: U -> 0, then owner = C, collect
+ *   FULL     SHARED   anybody else who frees      pushes on remote; the push that makes 1/8 free sets L and
  *                                                 then lists the span (heap lock)
  *   SHARED   OWNED    C in need of a span         under the heap lock: CAS remote -> 0, unlist
- *   SHARED   OWNED    C that frees a block there  CAS remote -> 0, then unlist under the heap lock
+ *   SHARED   OWNED    C that frees and may        CAS remote -> 0, then unlist under the heap lock
  *   any      freed    who frees the last block    the owner directly; others become owner first
  *
  * The CAS on `remote` is the only place where ownership changes hands: its release half publishes what the
@@ -56,7 +56,7 @@
  * Listing happens under the heap lock and only while U and L are both set; who takes a span with L set goes
  * through that lock afterwards, so a late lister finds U or L gone, or its entry is undone.
  *
- * Credit: a thread may take over by freeing as many spans of a class as it has found full.  So a thread that
+ * By freeing, a thread may take over what it left itself, and what a thread left that is gone.  So a thread that
  * allocates keeps its spans, and one that only frees hoards nothing: what it frees becomes SHARED.
  */
 #ifndef ENGINE_TYPES_H
@@ -74,16 +74,16 @@
 
 /* ---- Size classes (classes.h) -------------------------------------------------------------------- */
 
-#define CLASS_STEPS_LOG2 3                    /* 8 classes per doubling: at most 12.5 % is rounding */
-#define CLASS_LINEAR_MAX 128                  /* up to here the classes are 16 bytes apart */
-#define CLASS_SIZE_MAX_LOG2 14                /* the largest class: 16 KiB */
+#define CLASS_STEPS_LOG2 3     /* 8 classes per doubling: at most 12.5 % is rounding */
+#define CLASS_LINEAR_MAX 128   /* up to here the classes are 16 bytes apart */
+#define CLASS_SIZE_MAX_LOG2 14 /* the largest class: 16 KiB */
 #define CLASS_SIZE_MAX ((size_t)1 << CLASS_SIZE_MAX_LOG2)
 #define CLASS_LINEAR_COUNT (1 + CLASS_LINEAR_MAX / 16) /* 8, 16, 32, ..., 128 */
 #define CLASS_COUNT (CLASS_LINEAR_COUNT + (CLASS_SIZE_MAX_LOG2 - 7) * (1 << CLASS_STEPS_LOG2))
-#define CLASS_LARGE CLASS_COUNT               /* the class number of large blocks */
-#define QUICK_SIZE_MAX 1024                   /* up to here `quick` finds the span by size alone */
+#define CLASS_LARGE CLASS_COUNT /* the class number of large blocks */
+#define QUICK_SIZE_MAX 1024     /* up to here `quick` finds the span by size alone */
 #define QUICK_COUNT (QUICK_SIZE_MAX / 8 + 1)
-#define SPAN_PAGES_MAX 32                     /* of a span with size class */
+#define SPAN_PAGES_MAX 32 /* of a span with size class */
 #define BLOCK_ALIGN 16
 
 /* ---- Blocks ------------------------------------------------------------------------------------------ */
@@ -115,22 +115,24 @@ struct block {
  *   allocs - frees >= count(remote)
  * The first cache line is the owner's; the second holds what others write or read. */
 struct span {
-    struct block *free;   /* blocks to hand out next; owner only */
-    uint64_t allocs;      /* blocks handed out since the span was made; owner writes, statistics read */
-    uint64_t frees;       /* blocks that came back, remote ones once collected; as allocs */
-    uintptr_t base;       /* address of the first page; constant */
-    uint64_t divisor;     /* UINT64_MAX / block_size: offset * (divisor + 1) <= divisor at block starts only */
-    struct cache *owner;  /* see the protocol above; atomic */
-    uint32_t block_size;  /* bytes; for a large block all of its pages, may change under the heap lock */
-    uint32_t capacity;    /* blocks that fit; constant */
-    uint32_t carved;      /* blocks cut so far, from the front; owner */
-    uint8_t class;        /* size class or CLASS_LARGE; constant */
-    uint8_t is_shared;    /* listed in heap->shared; heap lock */
-    uint8_t is_moved;     /* large: its pages came from elsewhere by move; user of the block */
-    uint8_t is_retained;  /* counted in the owner's retained_pages; owner */
+    struct block *free;  /* blocks to hand out next; owner only */
+    uint64_t allocs;     /* blocks handed out since the span was made; owner writes, statistics read */
+    uint64_t frees;      /* blocks that came back, remote ones once collected; as allocs */
+    uintptr_t base;      /* address of the first page; constant */
+    uint64_t divisor;    /* UINT64_MAX / block_size: offset * (divisor + 1) <= divisor at block starts only */
+    struct cache *owner; /* see the protocol above; atomic */
+    uint32_t block_size; /* bytes; for a large block all of its pages, may change under the heap lock */
+    uint32_t capacity;   /* blocks that fit; constant */
+    uint32_t carved;     /* blocks cut so far, from the front; owner */
+    uint8_t size_class;  /* size class or CLASS_LARGE; constant */
+    uint8_t is_shared;   /* listed in heap->shared; heap lock */
+    uint8_t is_moved;    /* large: its pages came from elsewhere by move; user of the block */
+    uint8_t is_retained; /* counted in the owner's retained_pages; owner */
 
     uint64_t remote __attribute__((aligned(CACHE_LINE))); /* see above; atomic */
     struct span *next, *previous; /* in the owner's bin, in heap->shared, or next in the free descriptors */
+    struct cache *last_owner;     /* who left it, and that cache's life then; written by the owner, */
+    uint32_t last_life;           /* read by those without */
     struct heap *heap;            /* constant */
     struct arena *arena;          /* constant */
     size_t first_page;            /* index in the arena; constant */
@@ -141,11 +143,10 @@ struct span {
 /* ---- Thread caches ----------------------------------------------------------------------------------- */
 
 struct bin {
-    struct span *first; /* where malloc pops; the empty span when there is none */
+    struct span *first; /* where malloc pops; span_none when there is none */
     struct span *last;
-    uint32_t spans;     /* in this bin */
-    uint32_t credit;    /* spans found full less spans taken over by freeing: how many more may be taken */
-    uint8_t level;      /* size of the next new span: doubles as the class proves busy */
+    uint32_t spans; /* from first to last */
+    uint8_t level;  /* size of the next new span: doubles as the class proves busy */
 };
 
 /* Written by its thread only, except `next_*`, `previous` and `in_use` (heap lock).
@@ -157,6 +158,7 @@ struct cache {
     uint32_t retained_pages;     /* in empty spans kept for the next allocation */
     uint32_t ticks;              /* slow-path calls, to look at the clock now and then */
     bool in_use;                 /* a living thread has it */
+    uint32_t life;               /* which thread in the cache's history has it; rises when one ends; atomic */
     const char *message;         /* the thread's last failure in words; static text */
     struct cache *next_all;      /* every cache of the heap, ever */
     struct cache *next_idle;     /* caches whose thread is gone */
@@ -167,13 +169,13 @@ struct cache {
 
 /* One chunk's share in purging.  Under the heap lock. */
 struct chunk {
-    struct chunk *next;   /* in the heap's queue of chunks with free dirty pages, longest unused first */
-    uint64_t freed_at;    /* ms, when pages were freed here last */
-    uint32_t room;        /* no free run that starts here is longer than this many pages; may be too high */
-    uint16_t dirty;       /* free dirty pages */
-    uint16_t purged;      /* clean pages that were dirty once: reusing them means that purging was early */
+    struct chunk *next; /* in the heap's queue of chunks with free dirty pages, longest unused first */
+    uint64_t freed_at;  /* ms, when pages were freed here last */
+    uint32_t room;      /* no free run that starts here is longer than this many pages; may be too high */
+    uint16_t dirty;     /* free dirty pages */
+    uint16_t purged;    /* clean pages that were dirty once: reusing them means that purging was early */
     bool queued;
-    struct arena *arena;  /* constant */
+    struct arena *arena; /* constant */
 };
 
 /* Invariants: bits at and above `pages` are 0; chunk.dirty = number of pages with free and dirty set;
@@ -186,11 +188,11 @@ struct arena {
     size_t pages;          /* now; grows and shrinks at the end if the source can */
     size_t capacity;       /* pages that the bit sets have room for; constant */
     size_t free_pages;
-    size_t room;           /* no free run here is longer than this; may be too high */
-    uint64_t *free;        /* one bit per page */
-    uint64_t *dirty;       /* one bit per page; says something about free pages only */
-    struct chunk *chunks;  /* one per CHUNK_PAGES of the capacity */
-    size_t meta_mapped;    /* bytes mapped for the bit sets and chunks; 0: they are in the common store */
+    size_t room;          /* no free run here is longer than this; may be too high */
+    uint64_t *free;       /* one bit per page */
+    uint64_t *dirty;      /* one bit per page; says something about free pages only */
+    struct chunk *chunks; /* one per CHUNK_PAGES of the capacity */
+    size_t meta_mapped;   /* bytes mapped for the bit sets and chunks; 0: they are in the common store */
 };
 
 /* ---- Heaps ------------------------------------------------------------------------------------------- */
@@ -205,7 +207,7 @@ struct heap_counts {
     size_t large_bytes;    /* part of span_bytes that is in large blocks */
     size_t spans;
     size_t arenas;
-    uint64_t allocs;       /* of spans that are gone */
+    uint64_t allocs; /* of spans that are gone */
     uint64_t frees;
     uint64_t purged_bytes;
     uint64_t purges;
@@ -213,7 +215,7 @@ struct heap_counts {
 
 struct heap_config {
     struct source *source;
-    size_t limit_hard;    /* committed bytes; SIZE_MAX: none */
+    size_t limit_hard; /* committed bytes; SIZE_MAX: none */
     size_t limit_soft;
     uint32_t purge_delay; /* ms that free pages may stay dirty while the heap is in use */
     uint32_t keep_shift;  /* up to span_bytes >> keep_shift may stay dirty at any time */
@@ -240,13 +242,13 @@ struct heap {
     struct cache *all_caches;
     size_t caches_in_use;
     struct chunk *dirty_first, *dirty_last; /* the queue of chunks to purge */
-    size_t keep_boost;    /* bytes that may stay dirty on top, because purged pages were soon needed again */
-    uint64_t boost_at;    /* ms, when keep_boost last changed */
-    uint64_t purged_at;   /* ms, of the last purge */
+    size_t keep_boost;  /* bytes that may stay dirty on top, because purged pages were soon needed again */
+    uint64_t boost_at;  /* ms, when keep_boost last changed */
+    uint64_t purged_at; /* ms, of the last purge */
     struct span *shared_first[CLASS_COUNT], *shared_last[CLASS_COUNT];
-    const void *last_large;       /* the large block freed last; atomic */
-    struct lock late_lock;        /* for `late` */
-    struct cache *late;           /* shared by threads whose own cache is already gone */
+    const void *last_large; /* the large block freed last; atomic */
+    struct lock late_lock;  /* for `late` */
+    struct cache *late;     /* shared by threads whose own cache is already gone */
     struct heap_counts counts;
 };
 

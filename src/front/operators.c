@@ -57,8 +57,8 @@ ALWAYS_INLINE void *new_plain(size_t size, bool throws)
     return LIKELY(block != NULL) ? block : new_slow(0, size, throws);
 }
 
-#define OPERATOR(type, name, symbol, ...)                                                                            \
-    CAIRN_API type name(__VA_ARGS__) __asm__(symbol);                                                                \
+#define OPERATOR(type, name, symbol, ...)                                                                    \
+    CAIRN_API type name(__VA_ARGS__) __asm__(symbol);                                                        \
     type name(__VA_ARGS__)
 
 /* The tag std::nothrow_t is passed by reference and not looked at. */
@@ -98,14 +98,15 @@ OPERATOR(void *, op_new_array_aligned, "_ZnamSt11align_val_t", size_t size, size
     return new_slow(align, size, true);
 }
 
-OPERATOR(void *, op_new_aligned_nothrow, "_ZnwmSt11align_val_tRKSt9nothrow_t", size_t size, size_t align, NOTHROW)
+OPERATOR(void *, op_new_aligned_nothrow, "_ZnwmSt11align_val_tRKSt9nothrow_t", size_t size, size_t align,
+         NOTHROW)
 {
     (void)nothrow;
     return new_slow(align, size, false);
 }
 
-OPERATOR(void *, op_new_array_aligned_nothrow, "_ZnamSt11align_val_tRKSt9nothrow_t", size_t size, size_t align,
-         NOTHROW)
+OPERATOR(void *, op_new_array_aligned_nothrow, "_ZnamSt11align_val_tRKSt9nothrow_t", size_t size,
+         size_t align, NOTHROW)
 {
     (void)nothrow;
     return new_slow(align, size, false);
@@ -166,15 +167,16 @@ OPERATOR(void, op_delete_array_aligned, "_ZdaPvSt11align_val_t", void *block, si
     process_free(DELETE_CALL, block);
 }
 
-OPERATOR(void, op_delete_aligned_nothrow, "_ZdlPvSt11align_val_tRKSt9nothrow_t", void *block, size_t align, NOTHROW)
+OPERATOR(void, op_delete_aligned_nothrow, "_ZdlPvSt11align_val_tRKSt9nothrow_t", void *block, size_t align,
+         NOTHROW)
 {
     (void)align;
     (void)nothrow;
     process_free(DELETE_CALL, block);
 }
 
-OPERATOR(void, op_delete_array_aligned_nothrow, "_ZdaPvSt11align_val_tRKSt9nothrow_t", void *block, size_t align,
-         NOTHROW)
+OPERATOR(void, op_delete_array_aligned_nothrow, "_ZdaPvSt11align_val_tRKSt9nothrow_t", void *block,
+         size_t align, NOTHROW)
 {
     (void)align;
     (void)nothrow;
@@ -186,7 +188,8 @@ OPERATOR(void, op_delete_sized_aligned, "_ZdlPvmSt11align_val_t", void *block, s
     delete_sized(block, align, size);
 }
 
-OPERATOR(void, op_delete_array_sized_aligned, "_ZdaPvmSt11align_val_t", void *block, size_t size, size_t align)
+OPERATOR(void, op_delete_array_sized_aligned, "_ZdaPvmSt11align_val_t", void *block, size_t size,
+         size_t align)
 {
     delete_sized(block, align, size);
 }

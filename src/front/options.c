@@ -15,29 +15,31 @@ enum kind { KIND_SIZE, KIND_NUMBER, KIND_BOOL, KIND_CHOICE, KIND_TEXT };
 
 /* Values as they stand before they are applied: one number each, or a text. */
 struct values {
-    uint64_t source, limit, soft_limit, purge_delay, keep, stats, stats_format, stats_signal, abort_conf, confirm_conf;
+    uint64_t source, limit, soft_limit, purge_delay, keep, stats, stats_format, stats_signal, abort_conf,
+        confirm_conf;
     char stats_file[STATS_FILE_MAX];
 };
 
 /* OPTION(key, kind, default as text, lowest, highest, choices, what it does) */
-#define OPTIONS(OPTION)                                                                                              \
-    OPTION(source, KIND_CHOICE, "os", 0, 0, "os|brk",                                                                \
-           "where memory comes from: mmap, or the program break (with mmap when the break cannot move)")             \
-    OPTION(limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                                \
-           "hard limit on committed bytes: above it requests end in NULL with ENOMEM")                               \
-    OPTION(soft_limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                           \
-           "soft limit on committed bytes: above it free pages go back before more is taken")                        \
-    OPTION(purge_delay, KIND_NUMBER, "500", 0, 3600000, "",                                                          \
-           "milliseconds that free pages are kept while the heap is in use")                                         \
-    OPTION(keep, KIND_SIZE, "1M", 0, SIZE_MAX, "",                                                                   \
-           "bytes of free pages that may be kept however little is in use; above, an eighth of what is in use")      \
-    OPTION(stats, KIND_CHOICE, "off", 0, 0, "off|exit", "write statistics when the process exits")                   \
-    OPTION(stats_format, KIND_CHOICE, "text", 0, 0, "text|json", "the form of the statistics")                       \
-    OPTION(stats_file, KIND_TEXT, "", 0, 0, "",                                                                      \
-           "file for the statistics, %p in it is the process id; empty: standard error")                             \
-    OPTION(stats_signal, KIND_NUMBER, "0", 0, 64, "",                                                                \
-           "number of a signal on which statistics are written at once; 0: none")                                    \
-    OPTION(abort_conf, KIND_BOOL, "false", 0, 0, "", "a bad key or value in " VARIABLE " ends the process")          \
+#define OPTIONS(OPTION)                                                                                      \
+    OPTION(source, KIND_CHOICE, "os", 0, 0, "os|brk",                                                        \
+           "where memory comes from: mmap, or the program break (with mmap when the break cannot move)")     \
+    OPTION(limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                        \
+           "hard limit on committed bytes: above it requests end in NULL with ENOMEM")                       \
+    OPTION(soft_limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                   \
+           "soft limit on committed bytes: above it free pages go back before more is taken")                \
+    OPTION(purge_delay, KIND_NUMBER, "500", 0, 3600000, "",                                                  \
+           "milliseconds that free pages are kept while the heap is in use")                                 \
+    OPTION(                                                                                                  \
+        keep, KIND_SIZE, "1M", 0, SIZE_MAX, "",                                                              \
+        "bytes of free pages that may be kept however little is in use; above, an eighth of what is in use") \
+    OPTION(stats, KIND_CHOICE, "off", 0, 0, "off|exit", "write statistics when the process exits")           \
+    OPTION(stats_format, KIND_CHOICE, "text", 0, 0, "text|json", "the form of the statistics")               \
+    OPTION(stats_file, KIND_TEXT, "", 0, 0, "",                                                              \
+           "file for the statistics, %p in it is the process id; empty: standard error")                     \
+    OPTION(stats_signal, KIND_NUMBER, "0", 0, 64, "",                                                        \
+           "number of a signal on which statistics are written at once; 0: none")                            \
+    OPTION(abort_conf, KIND_BOOL, "false", 0, 0, "", "a bad key or value in " VARIABLE " ends the process")  \
     OPTION(confirm_conf, KIND_BOOL, "false", 0, 0, "", "print the options in force at start")
 
 struct option {
@@ -50,7 +52,7 @@ struct option {
     size_t offset; /* of the value in struct values */
 };
 
-#define ROW(key, kind, initial, lowest, highest, choices, what)                                                      \
+#define ROW(key, kind, initial, lowest, highest, choices, what)                                              \
     {#key, kind, initial, lowest, highest, choices, what, offsetof(struct values, key)},
 static const struct option options[] = {OPTIONS(ROW)};
 #undef ROW
@@ -74,7 +76,8 @@ static bool parse_number(struct piece piece, bool with_unit, uint64_t *out)
     uint64_t value = 0;
     size_t i = 0;
     for (; i < piece.length && piece.text[i] >= '0' && piece.text[i] <= '9'; i++)
-        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, piece.text[i] - '0', &value))
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, piece.text[i] - '0', &value))
             return false;
     if (i == 0)
         return false;
@@ -244,9 +247,10 @@ bool options_print(int fd, bool markdown)
     struct printer p;
     printer_init(&p, to_file, &fd);
     if (markdown)
-        print(&p, "# Options\n\nGenerated by `cairn options --markdown`; the table is in src/front/options.c.\n\n"
-                  "Set them in the environment: `" VARIABLE "=\"key:value,key:value\"`.\n\n"
-                  "| key | values | default | what it does |\n| --- | --- | --- | --- |\n");
+        print(&p,
+              "# Options\n\nGenerated by `cairn options --markdown`; the table is in src/front/options.c.\n\n"
+              "Set them in the environment: `" VARIABLE "=\"key:value,key:value\"`.\n\n"
+              "| key | values | default | what it does |\n| --- | --- | --- | --- |\n");
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         const struct option *o = &options[i];
         const char *initial = o->initial[0] != 0 ? o->initial : "(empty)";

@@ -245,10 +245,10 @@ void process_check_size(const char *call, const void *block, size_t align, size_
     const struct span *span = heap_span_of(free_cache(), call, block);
     size_t usable = span_usable_size(span);
     bool fits = size <= usable && ((uintptr_t)block & (size_max(align, 1) - 1)) == 0;
-    if (fits && span->class == CLASS_LARGE)
+    if (fits && span->size_class == CLASS_LARGE)
         fits = size > usable - PAGE_SIZE || align > 0;
     else if (fits && align <= BLOCK_ALIGN)
-        fits = class_of(size) == span->class || size >= usable / 2; /* realloc may leave half unused */
+        fits = class_of(size) == span->size_class || size >= usable / 2; /* realloc may leave half unused */
     if (!fits)
         report_fatal(call, block, "wrong size for");
 }

@@ -49,5 +49,4 @@ ALWAYS_INLINE bool multiply_overflows(size_t a, size_t b, size_t *product)
     return __builtin_mul_overflow(a, b, product);
 }
 
-
 #endif

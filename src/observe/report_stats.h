@@ -8,8 +8,8 @@
 
 struct observe_settings {
     bool stats_at_exit;
-    bool stats_json;              /* else text */
-    int stats_signal;             /* 0: none */
+    bool stats_json;                 /* else text */
+    int stats_signal;                /* 0: none */
     char stats_file[STATS_FILE_MAX]; /* "": standard error; %p in it is the process id */
 };
 

@@ -16,12 +16,12 @@
 
 static void add_span(struct statistics *s, const struct span *span)
 {
-    struct class_statistics *class = &s->classes[span->class];
+    struct class_statistics *size_class = &s->classes[span->size_class];
     uint64_t blocks = span_live(span);
-    class->spans++;
-    class->live_blocks += blocks;
-    class->live += blocks * span_usable_size(span);
-    class->held += span->pages << PAGE_SHIFT;
+    size_class->spans++;
+    size_class->live_blocks += blocks;
+    size_class->live += blocks * span_usable_size(span);
+    size_class->held += span->pages << PAGE_SHIFT;
     s->total.allocations += load_relaxed(&span->allocs);
     s->total.frees += load_relaxed(&span->allocs) - blocks;
 }
@@ -80,24 +80,24 @@ void statistics_read(struct heap *heap, struct statistics *s)
 /* ---- Printing ------------------------------------------------------------------------------------ */
 
 /* Every field of cairn_stats once, for text and JSON alike: FIELD(name, what it is). */
-#define FIELDS(FIELD)                                                                                                \
-    FIELD(live, "bytes in blocks handed out")                                                                        \
-    FIELD(cached, "bytes free inside spans")                                                                         \
-    FIELD(free, "bytes of free pages not given back")                                                                \
-    FIELD(metadata, "bytes of the allocator's own")                                                                  \
-    FIELD(committed, "bytes, the sum of these")                                                                      \
-    FIELD(committed_peak, "bytes, its highest value")                                                                \
-    FIELD(reserved, "bytes of address space")                                                                        \
-    FIELD(limit_hard, "bytes, hard limit")                                                                           \
-    FIELD(limit_soft, "bytes, soft limit")                                                                           \
-    FIELD(live_blocks, "blocks handed out")                                                                          \
-    FIELD(live_large, "bytes in large blocks")                                                                       \
-    FIELD(allocations, "blocks handed out so far")                                                                   \
-    FIELD(frees, "blocks given back so far")                                                                         \
-    FIELD(spans, "spans")                                                                                            \
-    FIELD(threads, "thread caches in use")                                                                           \
-    FIELD(arenas, "address ranges")                                                                                  \
-    FIELD(purged, "bytes given back to the system so far")                                                           \
+#define FIELDS(FIELD)                                                                                        \
+    FIELD(live, "bytes in blocks handed out")                                                                \
+    FIELD(cached, "bytes free inside spans")                                                                 \
+    FIELD(free, "bytes of free pages not given back")                                                        \
+    FIELD(metadata, "bytes of the allocator's own")                                                          \
+    FIELD(committed, "bytes, the sum of these")                                                              \
+    FIELD(committed_peak, "bytes, its highest value")                                                        \
+    FIELD(reserved, "bytes of address space")                                                                \
+    FIELD(limit_hard, "bytes, hard limit")                                                                   \
+    FIELD(limit_soft, "bytes, soft limit")                                                                   \
+    FIELD(live_blocks, "blocks handed out")                                                                  \
+    FIELD(live_large, "bytes in large blocks")                                                               \
+    FIELD(allocations, "blocks handed out so far")                                                           \
+    FIELD(frees, "blocks given back so far")                                                                 \
+    FIELD(spans, "spans")                                                                                    \
+    FIELD(threads, "thread caches in use")                                                                   \
+    FIELD(arenas, "address ranges")                                                                          \
+    FIELD(purged, "bytes given back to the system so far")                                                   \
     FIELD(purges, "calls that gave them back")
 
 static void text_field(struct printer *p, const char *name, uint64_t value, const char *what)
@@ -116,14 +116,15 @@ void statistics_print_text(struct printer *p, const struct statistics *s)
 #undef TEXT
     print(p, "  %10s %8s %12s %14s %14s\n", "block size", "spans", "blocks", "live", "held");
     for (unsigned i = 0; i <= CLASS_COUNT; i++) {
-        const struct class_statistics *class = &s->classes[i];
-        if (class->spans == 0)
+        const struct class_statistics *size_class = &s->classes[i];
+        if (size_class->spans == 0)
             continue;
         if (i == CLASS_LARGE)
             print(p, "  %10s", "large");
         else
             print(p, "  %10zu", class_size(i));
-        print(p, " %8ju %12ju %14ju %14ju\n", class->spans, class->live_blocks, class->live, class->held);
+        print(p, " %8ju %12ju %14ju %14ju\n", size_class->spans, size_class->live_blocks, size_class->live,
+              size_class->held);
     }
     printer_flush(p);
 }
@@ -131,40 +132,41 @@ void statistics_print_text(struct printer *p, const struct statistics *s)
 void statistics_print_json(struct printer *p, const struct statistics *s)
 {
     print(p, "{\"cairn\": \"%s\"", cairn_version());
-#define JSON(name, what)                                                                                             \
-    if (s->total.name == UINT64_MAX)                                                                                 \
-        print(p, ", \"%s\": null", #name);                                                                           \
-    else                                                                                                             \
+#define JSON(name, what)                                                                                     \
+    if (s->total.name == UINT64_MAX)                                                                         \
+        print(p, ", \"%s\": null", #name);                                                                   \
+    else                                                                                                     \
         print(p, ", \"%s\": %ju", #name, s->total.name);
     FIELDS(JSON)
 #undef JSON
     print(p, ", \"classes\": [");
     const char *separator = "";
     for (unsigned i = 0; i <= CLASS_COUNT; i++) {
-        const struct class_statistics *class = &s->classes[i];
-        if (class->spans == 0)
+        const struct class_statistics *size_class = &s->classes[i];
+        if (size_class->spans == 0)
             continue;
         print(p, "%s{\"block_size\": ", separator);
         if (i == CLASS_LARGE)
             print(p, "null");
         else
             print(p, "%zu", class_size(i));
-        print(p, ", \"spans\": %ju, \"live_blocks\": %ju, \"live\": %ju, \"held\": %ju}", class->spans,
-              class->live_blocks, class->live, class->held);
+        print(p, ", \"spans\": %ju, \"live_blocks\": %ju, \"live\": %ju, \"held\": %ju}", size_class->spans,
+              size_class->live_blocks, size_class->live, size_class->held);
         separator = ", ";
     }
     print(p, "]}\n");
     printer_flush(p);
 }
 
-static void xml_class(struct printer *p, unsigned i, const struct class_statistics *class)
+static void xml_class(struct printer *p, unsigned i, const struct class_statistics *size_class)
 {
-    if (class->spans == 0)
+    if (size_class->spans == 0)
         return;
     size_t size = i == CLASS_LARGE ? 0 : class_size(i);
-    uint64_t cached = class->held - class->live;
+    uint64_t cached = size_class->held - size_class->live;
     print(p, "    <size from=\"%zu\" to=\"%zu\" total=\"%ju\" count=\"%ju\" live=\"%ju\" cached=\"%ju\"/>\n",
-          i == 0 ? (size_t)0 : class_size(i - 1) + 1, size, class->held, class->live_blocks, class->live, cached);
+          i == 0 ? (size_t)0 : class_size(i - 1) + 1, size, size_class->held, size_class->live_blocks,
+          size_class->live, cached);
 }
 
 /* The layout of glibc's malloc_info, so that its readers find what they know: one heap, its sizes, totals. */

@@ -17,7 +17,7 @@ struct statistics {
 };
 
 /* Walks every span under the heap's lock. */
-void statistics_read(struct heap *heap, struct statistics *out);
+void statistics_read(struct heap *heap, struct statistics *s);
 
 void statistics_print_text(struct printer *p, const struct statistics *s);
 void statistics_print_json(struct printer *p, const struct statistics *s);

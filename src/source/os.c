@@ -2,8 +2,8 @@
  *
  * A range asks for a place directly below the one before, so that aligned ranges follow each other
  * without trimming and the kernel merges their mappings into one. */
-#include "base/atomic.h"
 #include "os/os.h"
+#include "base/atomic.h"
 #include "source/source.h"
 
 static uintptr_t next_hint; /* where the next range would continue the last; 0 at first.  Only a hint. */

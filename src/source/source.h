@@ -27,10 +27,10 @@ struct source {
     bool (*purge)(struct source *source, void *base, size_t size);
     bool (*move)(struct source *source, void *from, void *to, size_t size);
     bool (*renew)(struct source *source, void *base, size_t size);
-    struct source *fallback;   /* asked when this one can reserve no more; NULL: none */
-    size_t growth;             /* bytes that a range may grow to by extend; 0: ranges have a fixed size */
-    size_t step;               /* least bytes to reserve or extend by */
-    size_t align;              /* of a range, at least; a power of two */
+    struct source *fallback; /* asked when this one can reserve no more; NULL: none */
+    size_t growth;           /* bytes that a range may grow to by extend; 0: ranges have a fixed size */
+    size_t step;             /* least bytes to reserve or extend by */
+    size_t align;            /* of a range, at least; a power of two */
 };
 
 extern struct source source_os;

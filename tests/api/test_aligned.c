@@ -80,7 +80,8 @@ static void aligned_blocks_do_not_overlap(void **state)
     }
 }
 
-/* An aligned block may be grown and shrunk by realloc (which promises no alignment) and keeps its contents. */
+/* An aligned block may be grown and shrunk by realloc (which promises no alignment) and keeps its
+ * contents. */
 static void aligned_blocks_can_be_reallocated(void **state)
 {
     (void)state;

@@ -42,8 +42,8 @@ static void *used(void *p, std::size_t size)
         CHECK_EQ(frees(), frees_before + 1);                                                                 \
     } while (0)
 
-/* "operators new and delete (plain, array, nothrow, sized, aligned)": each of the eight ways to get a block is
- * paired with each way to give it back that the standard allows. */
+/* "operators new and delete (plain, array, nothrow, sized, aligned)": each of the eight ways to get a
+ * block is paired with each way to give it back that the standard allows. */
 static void all_forms_pair_up(void **)
 {
     for (std::size_t n : {1, 8, 16, 24, 100, 1000, 5000, 20000, 300000, 5000000}) {
@@ -216,7 +216,8 @@ static void exceptions_unwind(void **)
            static_cast<unsigned long long>(stats_now().live_blocks - live));
 }
 
-/* A class with a large alignment goes through the aligned forms; containers and strings through the others. */
+/* A class with a large alignment goes through the aligned forms; containers and strings through the
+ * others. */
 struct alignas(128) wide {
     char bytes[200];
 };

@@ -68,14 +68,15 @@ both() {
 
 # loaded PROGRAM DIRECTORY: read the loader's logs, one for each process.
 loaded() {
-    awk -v library="$library" -v program="$1" '
+    local family='malloc|calloc|realloc(array)?|free|(posix_)?memalign|aligned_alloc|malloc_usable_size'
+    awk -v library="$library" -v program="$1" -v family=": normal symbol .($family)'" '
         function end_of_file() {
             if (file != "" && !ours) { print file ": malloc does not come from the library"; bad = 1 }
             ours = 0
         }
         FILENAME != file { end_of_file(); file = FILENAME }
         /\ttransferring control: / { sub(/.*\//, "", $NF); if ($NF == program) seen++ }
-        /: normal symbol `(malloc|calloc|realloc|reallocarray|free|posix_memalign|aligned_alloc|memalign|valloc|malloc_usable_size)\47/ {
+        $0 ~ family {
             if (index($0, " to " library " [")) ours = 1
             else if (/ to [^ ]*\/lib(c|jemalloc)\.so[^ ]* \[/ && !index($0, "file " library)) { print; bad = 1 }
         }

@@ -5,7 +5,10 @@ source "$(dirname "$0")/common.bash"
 need gawk gawk
 cat >"$tmp/work.awk" <<'END'
 function random(n) { state = (state * 69069 + 12345) % 2147483648; return int(state / 256) % n }
-function checksum(text,    i, h) { for (i = 1; i <= length(text); i += 7) h = (h * 31 + index(letters, substr(text, i, 1))) % 1000003; return h }
+function checksum(text,    i, h) {
+    for (i = 1; i <= length(text); i += 7) h = (h * 31 + index(letters, substr(text, i, 1))) % 1000003
+    return h
+}
 
 BEGIN {
     letters = " 0123456789abcdefghijklmnopqrstuvwxyz"
@@ -30,7 +33,10 @@ BEGIN {
     print length(changed), parts, checksum(toupper(changed) changed)
 
     for (i = 0; i < 20000; i++) line = line sprintf("%*d|", 5 + i % 40, i)
-    while (match(line, /[1-9]+0*7\|/)) { found += RSTART; line = substr(line, RSTART + RLENGTH); if (++rounds > 2000) break }
+    for (rounds = 0; rounds < 2000 && match(line, /[1-9]+0*7\|/); rounds++) {
+        found += RSTART
+        line = substr(line, RSTART + RLENGTH)
+    }
     print found, length(line)
 }
 END

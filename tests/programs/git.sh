@@ -3,8 +3,9 @@
 source "$(dirname "$0")/common.bash"
 
 need git git
-export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=C GIT_COMMITTER_EMAIL=c@example.org
-export GIT_AUTHOR_DATE='1700000000 +0000' GIT_COMMITTER_DATE='1700000000 +0000' GIT_PAGER=cat
+export GIT_CONFIG_NOSYSTEM=1 GIT_PAGER=cat
+export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.org GIT_AUTHOR_DATE='1700000000 +0000'
+export GIT_COMMITTER_NAME=C GIT_COMMITTER_EMAIL=c@example.org GIT_COMMITTER_DATE='1700000000 +0000'
 
 # A history for fast-import: forty files of which each commit changes two, and a branch that is merged now and then.
 awk 'BEGIN {
@@ -18,7 +19,10 @@ awk 'BEGIN {
         if (c % 10 == 8) print "merge :" c - 1
         for (f = c % 40; f <= c % 40 + 1; f++) {
             text = ""
-            for (i = 1; i <= 40 + c % 60; i++) text = text "line " i " of file " f ", " (i * 7919 + (i % 9 == c % 9 ? c : f)) % 10007 "\n"
+            for (i = 1; i <= 40 + c % 60; i++) {
+                changed = i % 9 == c % 9 ? c : f
+                text = text "line " i " of file " f ", " (i * 7919 + changed) % 10007 "\n"
+            }
             printf "M 100644 inline dir%d/file%d.txt\ndata %d\n%s\n", f % 5, f, length(text), text
         }
     }

@@ -14,14 +14,16 @@ const hash = (data) => crypto.createHash('sha256').update(data).digest('hex').sl
 function work(seed) {
   let state = seed;
   const random = (n) => (state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff) % n;
-  const records = Array.from({ length: 20000 }, (_, i) => ({ id: i, name: `n${random(5000)}`, tags: [random(9), random(9)] }));
+  const record = (_, i) => ({ id: i, name: `n${random(5000)}`, tags: [random(9), random(9)] });
+  const records = Array.from({ length: 20000 }, record);
   const text = JSON.stringify(records);
   const again = JSON.parse(text);
   const groups = new Map();
   for (const r of again) groups.set(r.name, (groups.get(r.name) || []).concat(r.id));
   const buffers = [];
   for (let i = 0; i < 3000; i++) {
-    const buffer = Buffer.alloc(random(20000), i & 255);
+    const buffer = Buffer.alloc(random(20000));
+    buffer.fill(i & 255, 0, buffer.length >> 1); // the other half must be zero
     if (buffers.length > 200) buffers.splice(random(200), 1);
     buffers.push(buffer);
   }
@@ -43,7 +45,8 @@ if (isMainThread) {
       if (--open) return;
       for (const result of results) console.log(result);
       console.log(work(99));
-      console.log(execFileSync(process.execPath, ['-p', 'Buffer.alloc(1 << 26, 7).reduce((a, b) => a + b)']).toString().trim());
+      const child = ['-p', 'Buffer.alloc(1 << 26, 7).reduce((a, b) => a + b)'];
+      console.log(execFileSync(process.execPath, child).toString().trim());
     });
   }
 } else {

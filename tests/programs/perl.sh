@@ -27,6 +27,7 @@ $sum = ($sum * 31 + $_->[0] + $_->[1]) % 1000003 for @all;
 my $big = join ',', map { $_->[1] x 3 } @all;
 substr($big, $_ * 1000, 3) = "<$_>" for 1 .. 2000;
 my $reversed = reverse $big x 3;
-print join(' ', scalar @all, $sum, length $big, unpack('%32C*', $big), unpack('%32C*', lc $reversed), index($reversed, '>002<')), "\n";
+print join(' ', scalar @all, $sum, length $big, unpack('%32C*', $big)), "\n";
+print join(' ', length $reversed, unpack('%32C*', lc $reversed), index($reversed, '>002<')), "\n";
 END
 both perl perl "$tmp/children.pl"

@@ -47,8 +47,8 @@ redis-benchmark -s "$PWD/socket" -q -P 16 -c 20 -n 40000 -r 1000 -t sadd,zadd,sp
 settle
 client flushall
 client debug populate 30000 key 300
-client config set activedefrag no
-client eval 'for i = 1, 3000 do redis.call("HSET", "hash:" .. i % 50, "field" .. i, string.rep("v", i % 200)) end return redis.call("DBSIZE")' 0
+client eval 'for i = 1, 3000 do redis.call("HSET", "hash:" .. i % 50, "field" .. i, string.rep("v", i % 200)) end' 0
+client dbsize
 client save
 before=$(client debug digest)
 client bgrewriteaof >/dev/null

@@ -31,21 +31,25 @@ $pairs += keys %{ $next{$_} } for keys %next;
 print join(' ', 'count', scalar @top, $pairs, checksum(map { "$_=$count{$_}" } @top)), "\n";
 
 # Records: an array of hashes, sorted by several keys, grouped, partly deleted.
-my @records = map { { id => $_, name => $words[rnd(5000)], size => rnd(1000), tags => [map { $words[rnd(100)] } 1 .. rnd(5)] } }
-    1 .. 600 * $amount;
+sub record {
+    my $id = shift;
+    return { id => $id, name => $words[rnd(5000)], size => rnd(1000), tags => [map { $words[rnd(100)] } 1 .. rnd(5)] };
+}
+my @records = map { record($_) } 1 .. 600 * $amount;
 @records = sort { $a->{name} cmp $b->{name} || $b->{size} <=> $a->{size} || $a->{id} <=> $b->{id} } @records;
 my %group;
 for my $record (@records) {
     push @{ $group{$_} }, $record for @{ $record->{tags} };
 }
 delete $group{$_} for grep { @{ $group{$_} } % 2 } keys %group;
-print join(' ', 'records', scalar keys %group, checksum(map { my $g = $_; "$g:" . join ',', map { $_->{id} } @{ $group{$g} } } sort keys %group)), "\n";
+my @groups = map { my $g = $_; "$g:" . join ',', map { $_->{id} } @{ $group{$g} } } sort keys %group;
+print join(' ', 'records', scalar keys %group, checksum(@groups)), "\n";
 
 # Text: a log is written, parsed with regular expressions and rewritten.
 my $log = '';
 for my $i (1 .. 300 * $amount) {
-    $log .= sprintf "2026-%02d-%02d host%d %s[%d]: %s\n", 1 + rnd(12), 1 + rnd(28), rnd(20), $words[rnd(50)], rnd(30000),
-        join ' ', map { $words[rnd(5000)] } 1 .. 3 + rnd(8);
+    $log .= sprintf "2026-%02d-%02d host%d %s[%d]: ", 1 + rnd(12), 1 + rnd(28), rnd(20), $words[rnd(50)], rnd(30000);
+    $log .= join(' ', map { $words[rnd(5000)] } 1 .. 3 + rnd(8)) . "\n";
 }
 my (%host, @found);
 while ($log =~ /^(\d+)-(\d+)-\d+ (host\d+) (\w+)\[(\d+)\]: (.*)$/mg) {

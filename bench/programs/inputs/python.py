@@ -50,7 +50,8 @@ def documents(amount, random):
             "active": i % 3 == 0,
             "score": (next(random) % 100000) / 8,
             "tags": [f"tag{next(random) % 50}" for _ in range(next(random) % 6)],
-            "address": {"street": f"{i % 200} Main Street", "zip": f"{next(random) % 99999:05}", "geo": [i / 4, -i / 8]},
+            "address": {"street": f"{i % 200} Main Street", "zip": f"{next(random) % 99999:05}"},
+            "geo": [i / 4, -i / 8],
         }
         for i in range(120 * amount)
     ]

@@ -30,7 +30,8 @@ FROM (SELECT city, sum(price) AS total, group_concat(name) AS names
       FROM customer JOIN purchase ON purchase.customer = customer.id GROUP BY city);
 
 SELECT 'words', count(*), sum(n) FROM (
-    SELECT upper(substr(replace(item, 'item', 'unit'), 1, 9)) AS word, count(*) AS n FROM purchase GROUP BY word ORDER BY n, word);
+    SELECT upper(substr(replace(item, 'item', 'unit'), 1, 9)) AS word, count(*) AS n FROM purchase
+    GROUP BY word ORDER BY n, word);
 
 SELECT 'best', name, printf('%.2f', spent) FROM (
     SELECT name, sum(price) AS spent, rank() OVER (ORDER BY sum(price) DESC, customer.id) AS place
