@@ -98,7 +98,6 @@ static void take(struct heap *heap, struct run *run)
     run->zero = dirty == 0;
     count_down(&heap->counts.dirty_bytes, dirty << PAGE_SHIFT);
     count_up(&heap->counts.span_bytes, run->pages << PAGE_SHIFT);
-    note_peak(heap);
 }
 
 /* ---- Limits -------------------------------------------------------------------------------------- */
@@ -123,12 +122,20 @@ static enum error within_limits(struct heap *heap, size_t bytes)
 
 enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run *run)
 {
-    enum error error = within_limits(heap, pages << PAGE_SHIFT);
+    return pages_take_for(heap, pages, 0, align, run);
+}
+
+enum error pages_take_for(struct heap *heap, size_t pages, size_t replaced, size_t align, struct run *run)
+{
+    enum error error = within_limits(heap, pages > replaced ? (pages - replaced) << PAGE_SHIFT : 0);
     while (error == OK && !find(heap, pages, align, run))
         error = grow(heap, pages, align); /* may open the lock, so others may take what it got: look again */
-    if (error == OK)
-        take(heap, run);
-    return error;
+    if (error != OK)
+        return error;
+    take(heap, run);
+    if (replaced == 0)
+        note_peak(heap);
+    return OK;
 }
 
 bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more)
@@ -141,6 +148,7 @@ bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t mor
         return false; /* purging for the limit opened the lock */
     struct run run = {arena, at, more, false};
     take(heap, &run);
+    note_peak(heap);
     return true;
 }
 

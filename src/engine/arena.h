@@ -20,9 +20,17 @@ ALWAYS_INLINE uintptr_t arena_address(const struct arena *arena, size_t page)
     return arena->base + (page << PAGE_SHIFT);
 }
 
+ALWAYS_INLINE size_t span_first_page(const struct span *span)
+{
+    return (span->base - span->arena->base) >> PAGE_SHIFT;
+}
+
 /* Takes `pages` pages whose address is a multiple of `align` (bytes, a power of two, at least a page).  Gets a
  * new arena if it must.  May drop and retake the lock.  ERROR_LIMIT, ERROR_MEMORY. */
 enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run *run);
+
+/* The same for a run that replaces one of `replaced` pages, whose memory moves over: limits see the difference. */
+enum error pages_take_for(struct heap *heap, size_t pages, size_t replaced, size_t align, struct run *run);
 
 /* Takes the `more` pages from page `at` on, if they are free and within the limits. */
 bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more);

@@ -121,7 +121,7 @@ static bool stays(const struct span *span, size_t size)
     size_t usable = span_usable_size(span);
     if (span->size_class == CLASS_LARGE)
         return size <= usable && size > usable - PAGE_SIZE;
-    return size <= usable && size >= usable / SHRINK_SHARE;
+    return size <= usable && (size >= usable / SHRINK_SHARE || class_of(size) == span->size_class);
 }
 
 void *heap_realloc(struct cache *cache, const char *call, void *block, size_t size, enum error *error)

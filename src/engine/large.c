@@ -26,17 +26,16 @@ static void init(struct span *span, struct heap *heap, const struct run *run)
         .size_class = CLASS_LARGE,
         .heap = heap,
         .arena = run->arena,
-        .first_page = run->first,
         .pages = run->pages,
-        .large_size = run->pages << PAGE_SHIFT,
     };
 }
 
 /* Under the lock: a span with its pages, entered everywhere. */
-static struct span *make(struct heap *heap, size_t pages, size_t align, struct run *run, enum error *error)
+static struct span *make(struct heap *heap, size_t pages, size_t replaced, size_t align, struct run *run,
+                         enum error *error)
 {
     struct span *span = meta_span_alloc(heap);
-    *error = span != NULL ? pages_take(heap, pages, align, run) : ERROR_MEMORY;
+    *error = span != NULL ? pages_take_for(heap, pages, replaced, align, run) : ERROR_MEMORY;
     if (*error != OK) {
         if (span != NULL)
             meta_span_free(heap, span);
@@ -45,7 +44,7 @@ static struct span *make(struct heap *heap, size_t pages, size_t align, struct r
     init(span, heap, run);
     pagemap_set(span->base, 1, span);
     count_up(&heap->counts.spans, 1);
-    count_up(&heap->counts.large_bytes, span->large_size);
+    count_up(&heap->counts.large_bytes, span->pages << PAGE_SHIFT);
     return span;
 }
 
@@ -72,7 +71,7 @@ void *large_alloc(struct heap *heap, size_t size, size_t align, bool zero, enum 
     }
     size_t pages = size_max((size + PAGE_SIZE - 1) >> PAGE_SHIFT, 1);
     lock_take(&heap->lock);
-    struct span *span = make(heap, pages, size_max(align, PAGE_SIZE), &run, error);
+    struct span *span = make(heap, pages, 0, size_max(align, PAGE_SIZE), &run, error);
     lock_release(&heap->lock);
     if (span == NULL)
         return NULL;
@@ -102,7 +101,7 @@ bool large_free(struct span *span, void *block)
         pagemap_find(block) == span && span->base == (uintptr_t)block && span->size_class == CLASS_LARGE;
     if (here) {
         pagemap_set(span->base, 1, NULL);
-        give(span, span->first_page, span->pages);
+        give(span, span_first_page(span), span->pages);
         span->frees = 1;
         span_retire_descriptor(heap, span);
         store_relaxed(&heap->last_large, block);
@@ -114,12 +113,6 @@ bool large_free(struct span *span, void *block)
 
 /* ---- Resizing ------------------------------------------------------------------------------------ */
 
-static void set_pages(struct span *span, size_t pages)
-{
-    span->pages = pages;
-    span->large_size = pages << PAGE_SHIFT;
-}
-
 static bool resize_in_place(struct span *span, size_t pages)
 {
     struct heap *heap = span->heap;
@@ -127,13 +120,13 @@ static bool resize_in_place(struct span *span, size_t pages)
     bool done = true;
     lock_take(&heap->lock);
     if (pages < old) {
-        give(span, span->first_page + pages, old - pages);
-        set_pages(span, pages);
+        give(span, span_first_page(span) + pages, old - pages);
+        span->pages = pages;
         purge_by_rules(heap);
     } else if (pages > old) {
-        done = pages_take_at(heap, span->arena, span->first_page + old, pages - old);
+        done = pages_take_at(heap, span->arena, span_first_page(span) + old, pages - old);
         if (done) {
-            set_pages(span, pages);
+            span->pages = pages;
             count_up(&heap->counts.large_bytes, (pages - old) << PAGE_SHIFT);
         }
     }
@@ -157,7 +150,7 @@ static bool same_pages_movable(const struct span *from, const struct run *to)
     size_t mask = os_page_size() - 1;
     return from->pages >= MOVE_PAGES_MIN && from->arena->source == to->arena->source &&
            from->arena->source->move != NULL &&
-           ((from->base | arena_address(to->arena, to->first) | from->large_size) & mask) == 0;
+           ((from->base | arena_address(to->arena, to->first) | (from->pages << PAGE_SHIFT)) & mask) == 0;
 }
 
 /* The old pages are at a new place, or copied there; the span that had them goes. */
@@ -167,10 +160,10 @@ static void retire_moved(struct span *span, bool clean)
     lock_take(&heap->lock);
     pagemap_set(span->base, 1, NULL);
     if (clean) {
-        pages_give(heap, span->arena, span->first_page, span->pages, false);
-        count_down(&heap->counts.large_bytes, span->large_size);
+        pages_give(heap, span->arena, span_first_page(span), span->pages, false);
+        count_down(&heap->counts.large_bytes, span->pages << PAGE_SHIFT);
     } else {
-        give(span, span->first_page, span->pages);
+        give(span, span_first_page(span), span->pages);
     }
     span->frees = 1;
     span_retire_descriptor(heap, span);
@@ -190,12 +183,12 @@ void *large_resize(struct span *span, size_t size, enum error *error)
     if (resize_in_place(span, pages))
         return (void *)span->base;
     lock_take(&heap->lock);
-    struct span *fresh = make(heap, pages, PAGE_SIZE, &run, error);
+    struct span *fresh = make(heap, pages, span->pages, PAGE_SIZE, &run, error);
     lock_release(&heap->lock);
     if (fresh == NULL)
         return NULL;
     char *from = (char *)span->base, *to = (char *)fresh->base;
-    size_t moved = span->large_size;
+    size_t moved = span->pages << PAGE_SHIFT;
     bool clean =
         same_pages_movable(span, &run) && span->arena->source->move(span->arena->source, from, to, moved);
     if (clean) {

@@ -159,10 +159,23 @@ static void purge_by_age(struct heap *heap, uint64_t now)
         (void)purge_chunk(heap, chunk);
 }
 
+/* The program break sinks when more is free at its top than may stay. */
+static void shrink_ends(struct heap *heap, size_t keep)
+{
+    for (struct arena *arena = heap->arenas; arena != NULL; arena = arena->next) {
+        if (arena->source->shrink == NULL || arena->free_pages << PAGE_SHIFT <= keep)
+            continue;
+        if (arena->pages - bits_run_start(arena->free, arena->pages, 0) > keep >> PAGE_SHIFT)
+            arena_shrink(heap, arena);
+    }
+}
+
 void purge_by_rules(struct heap *heap)
 {
     uint64_t now = os_now_ms();
     size_t keep = may_stay_dirty(heap, now);
+    if (heap->config.source->shrink != NULL)
+        shrink_ends(heap, keep);
     if (heap->counts.dirty_bytes > keep)
         (void)purge_down_to(heap, keep);
     else

@@ -34,9 +34,7 @@ static void init(struct span *span, struct heap *heap, unsigned size_class, cons
     store_relaxed(&span->last_owner, NULL);
     span->heap = heap;
     span->arena = run->arena;
-    span->first_page = run->first;
     span->pages = run->pages;
-    span->large_size = 0;
 }
 
 struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, struct cache *owner,
@@ -78,7 +76,7 @@ void span_release(struct span *span)
     struct heap *heap = span->heap;
     lock_take(&heap->lock);
     pagemap_set(span->base, span->pages, NULL);
-    pages_give(heap, span->arena, span->first_page, span->pages, true);
+    pages_give(heap, span->arena, span_first_page(span), span->pages, true);
     span_retire_descriptor(heap, span);
     purge_by_rules(heap);
     lock_release(&heap->lock);
@@ -126,8 +124,7 @@ bool span_collect(struct span *span)
 const char *span_check(const struct span *span)
 {
     if (span->size_class == CLASS_LARGE)
-        return span->large_size == span->pages << PAGE_SHIFT ? NULL
-                                                             : "large block of another size than its pages";
+        return span->pages > 0 ? NULL : "large block without pages";
     if (span->carved > span->capacity)
         return "more blocks cut than fit";
     uint64_t count = 0;

@@ -31,7 +31,7 @@ const char *span_check(const struct span *span);
 
 ALWAYS_INLINE size_t span_usable_size(const struct span *span)
 {
-    return span->size_class == CLASS_LARGE ? span->large_size : span->block_size;
+    return span->size_class == CLASS_LARGE ? span->pages << PAGE_SHIFT : span->block_size;
 }
 
 /* Whether `address`, which lies in the span, is the start of a block.  Source: D. Lemire, O. Kaser and N. Kurz,

@@ -135,10 +135,10 @@ struct span {
     uint32_t last_life;           /* read by those without */
     struct heap *heap;            /* constant */
     struct arena *arena;          /* constant */
-    size_t first_page;            /* index in the arena; constant */
     size_t pages;                 /* for a large block may change under the heap lock */
-    size_t large_size;            /* large: bytes of its pages; 0 otherwise */
 };
+
+_Static_assert(sizeof(struct span) == 2 * CACHE_LINE, "one cache line for the owner, one for the others");
 
 /* ---- Thread caches ----------------------------------------------------------------------------------- */
 

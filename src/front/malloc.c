@@ -101,17 +101,18 @@ EXPORT int mallopt(int parameter, int value)
     return 0;
 }
 
+/* As the manual page of mallinfo has it: `arena` and `uordblks` leave the large blocks out, `hblkhd` is them. */
 static struct mallinfo2 read_mallinfo2(void)
 {
     cairn_stats s = {.struct_size = sizeof s};
     (void)cairn_stats_get(&s);
     return (struct mallinfo2){
-        .arena = s.committed,
+        .arena = s.committed - s.live_large,
         .ordblks = s.spans,
         .hblkhd = s.live_large,
         .usmblks = s.committed_peak,
         .fsmblks = s.metadata,
-        .uordblks = s.live,
+        .uordblks = s.live - s.live_large,
         .fordblks = s.cached + s.free,
         .keepcost = s.free,
     };

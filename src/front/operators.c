@@ -3,8 +3,9 @@
  * The names are asm labels, and libstdc++ (or libc++) is found through weak references at run time: a C
  * program that preloads or links this library gets no C++ runtime from it.  On failure operator new
  * calls the installed new-handler until memory is there or there is no handler, then throws
- * std::bad_alloc; the nothrow forms do the same and return NULL at the end.  This file is compiled with
- * -fexceptions, so that a handler may throw through it. */
+ * std::bad_alloc.  The nothrow forms return NULL instead, also when a handler throws: C cannot catch that, so
+ * when a handler is installed they leave it to the runtime's own nothrow forms, which call the throwing forms
+ * (ours) inside a try block.  This file is compiled with -fexceptions, so that a handler may throw through it. */
 #include "cairn/cairn.h"
 #include "front/process.h"
 #include "os/os.h"
@@ -35,26 +36,51 @@ _Noreturn static void throw_bad_alloc(void)
     report_fatal("operator new", NULL, "out of memory, and no C++ runtime to throw std::bad_alloc:");
 }
 
-COLD static void *new_slow(size_t align, size_t size, bool throws)
+static void *allocate(size_t align, size_t size)
+{
+    return align != 0 ? process_aligned_alloc(align, size) : process_malloc(size);
+}
+
+COLD static void *new_slow(size_t align, size_t size)
 {
     for (;;) {
-        void *block = align != 0 ? process_aligned_alloc(align, size) : process_malloc(size);
+        void *block = allocate(align, size);
         if (block != NULL)
             return block;
         new_handler *handler = installed_handler();
         if (handler == NULL)
-            break;
+            throw_bad_alloc();
         handler();
     }
-    if (throws)
-        throw_bad_alloc();
-    return NULL;
 }
 
-ALWAYS_INLINE void *new_plain(size_t size, bool throws)
+typedef void *nothrow_new(size_t size, const void *nothrow);
+typedef void *nothrow_new_aligned(size_t size, size_t align, const void *nothrow);
+
+COLD static void *new_slow_nothrow(size_t align, size_t size, const void *nothrow)
+{
+    void *block = allocate(align, size);
+    if (block != NULL || installed_handler() == NULL)
+        return block;
+    if (align != 0) {
+        nothrow_new_aligned *runtime =
+            (nothrow_new_aligned *)os_next_symbol("_ZnwmSt11align_val_tRKSt9nothrow_t");
+        return runtime != NULL ? runtime(size, align, nothrow) : NULL;
+    }
+    nothrow_new *runtime = (nothrow_new *)os_next_symbol("_ZnwmRKSt9nothrow_t");
+    return runtime != NULL ? runtime(size, nothrow) : NULL;
+}
+
+ALWAYS_INLINE void *new_plain(size_t size)
 {
     void *block = cache_alloc(thread_cache, size);
-    return LIKELY(block != NULL) ? block : new_slow(0, size, throws);
+    return LIKELY(block != NULL) ? block : new_slow(0, size);
+}
+
+ALWAYS_INLINE void *new_plain_nothrow(size_t size, const void *nothrow)
+{
+    void *block = cache_alloc(thread_cache, size);
+    return LIKELY(block != NULL) ? block : new_slow_nothrow(0, size, nothrow);
 }
 
 #define OPERATOR(type, name, symbol, ...)                                                                    \
@@ -68,48 +94,44 @@ ALWAYS_INLINE void *new_plain(size_t size, bool throws)
 
 OPERATOR(void *, op_new, "_Znwm", size_t size)
 {
-    return new_plain(size, true);
+    return new_plain(size);
 }
 
 OPERATOR(void *, op_new_array, "_Znam", size_t size)
 {
-    return new_plain(size, true);
+    return new_plain(size);
 }
 
 OPERATOR(void *, op_new_nothrow, "_ZnwmRKSt9nothrow_t", size_t size, NOTHROW)
 {
-    (void)nothrow;
-    return new_plain(size, false);
+    return new_plain_nothrow(size, nothrow);
 }
 
 OPERATOR(void *, op_new_array_nothrow, "_ZnamRKSt9nothrow_t", size_t size, NOTHROW)
 {
-    (void)nothrow;
-    return new_plain(size, false);
+    return new_plain_nothrow(size, nothrow);
 }
 
 OPERATOR(void *, op_new_aligned, "_ZnwmSt11align_val_t", size_t size, size_t align)
 {
-    return new_slow(align, size, true);
+    return new_slow(align, size);
 }
 
 OPERATOR(void *, op_new_array_aligned, "_ZnamSt11align_val_t", size_t size, size_t align)
 {
-    return new_slow(align, size, true);
+    return new_slow(align, size);
 }
 
 OPERATOR(void *, op_new_aligned_nothrow, "_ZnwmSt11align_val_tRKSt9nothrow_t", size_t size, size_t align,
          NOTHROW)
 {
-    (void)nothrow;
-    return new_slow(align, size, false);
+    return new_slow_nothrow(align, size, nothrow);
 }
 
 OPERATOR(void *, op_new_array_aligned_nothrow, "_ZnamSt11align_val_tRKSt9nothrow_t", size_t size,
          size_t align, NOTHROW)
 {
-    (void)nothrow;
-    return new_slow(align, size, false);
+    return new_slow_nothrow(align, size, nothrow);
 }
 
 /* ---- delete -------------------------------------------------------------------------------------- */

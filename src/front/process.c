@@ -237,18 +237,20 @@ size_t process_usable_size(const char *call, const void *block)
     return block != NULL ? span_usable_size(heap_span_of(free_cache(), call, block)) : 0;
 }
 
-/* The class or page count that a request of this size gets must be the one that the block has. */
+/* The class or page count that a request of this size gets must be the one that the block has, but realloc may leave
+ * up to half of a block unused. */
 void process_check_size(const char *call, const void *block, size_t align, size_t size)
 {
     if (block == NULL)
         return;
     const struct span *span = heap_span_of(free_cache(), call, block);
     size_t usable = span_usable_size(span);
+    size_t asked = align > 0 && align <= PAGE_SIZE ? class_aligned_size(size, size_max(align, BLOCK_ALIGN)) : size;
     bool fits = size <= usable && ((uintptr_t)block & (size_max(align, 1) - 1)) == 0;
     if (fits && span->size_class == CLASS_LARGE)
-        fits = size > usable - PAGE_SIZE || align > 0;
-    else if (fits && align <= BLOCK_ALIGN)
-        fits = class_of(size) == span->size_class || size >= usable / 2; /* realloc may leave half unused */
+        fits = size > usable - PAGE_SIZE || (align > BLOCK_ALIGN && usable == PAGE_SIZE);
+    else if (fits)
+        fits = size >= usable / 2 || (asked <= CLASS_SIZE_MAX && class_of(asked) == span->size_class);
     if (!fits)
         report_fatal(call, block, "wrong size for");
 }

@@ -10,7 +10,8 @@
 #define STANDARD_ERROR 2
 
 struct observe_settings observe_settings;
-static struct heap *observed; /* constant after observe_start */
+static struct heap *observed;     /* constant after observe_start */
+static int error_copy = -1;       /* of standard error, which many programs close before they end */
 
 static bool to_file(void *context, const char *text, size_t size)
 {
@@ -50,8 +51,9 @@ static void expand_name(char *out, size_t size)
 static void write_where_asked(void)
 {
     char name[STATS_FILE_MAX + 16];
-    int fd = STANDARD_ERROR;
-    if (observe_settings.stats_file[0] != 0) {
+    int fd = error_copy >= 0 ? error_copy : STANDARD_ERROR;
+    bool to_a_file = observe_settings.stats_file[0] != 0;
+    if (to_a_file) {
         expand_name(name, sizeof name);
         fd = os_create_file(name);
         if (fd < 0) {
@@ -60,7 +62,7 @@ static void write_where_asked(void)
         }
     }
     (void)observe_write_stats(observed, fd, observe_settings.stats_json); /* standard error may be closed */
-    if (fd != STANDARD_ERROR)
+    if (to_a_file)
         os_close(fd);
 }
 
@@ -81,6 +83,8 @@ static void on_signal(int number)
 void observe_start(struct heap *heap)
 {
     observed = heap;
+    if (observe_settings.stats_at_exit && observe_settings.stats_file[0] == 0)
+        error_copy = os_duplicate(STANDARD_ERROR);
     if (observe_settings.stats_signal != 0 && !os_on_signal(observe_settings.stats_signal, on_signal))
         report_warning("stats_signal", "the system does not allow a handler for this signal");
 }

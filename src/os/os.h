@@ -61,6 +61,9 @@ bool os_environment_ready(void);
 bool os_is_privileged(void); /* set-user-id and the like: the environment is not to be trusted */
 unsigned os_process_id(void);
 
+/* A second descriptor for the same file, out of the way of programs that close the standard ones; -1: none. */
+int os_duplicate(int fd);
+
 /* Whole buffer or false with errno. */
 bool os_write(int fd, const void *data, size_t size);
 int os_create_file(const char *path); /* truncated, mode 0644; -1 with errno */
@@ -76,5 +79,8 @@ void os_errno_set(int value);
 
 /* The function of that name in the running program, whatever library it is in; NULL if none. */
 void *os_symbol(const char *name);
+
+/* The same in the libraries behind this one; NULL if none. */
+void *os_next_symbol(const char *name);
 
 #endif

@@ -118,6 +118,15 @@ bool os_write(int fd, const void *data, size_t size)
     return true;
 }
 
+int os_duplicate(int fd)
+{
+    enum { OUT_OF_THE_WAY = 200 };
+    int saved = errno;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    errno = saved;
+    return copy;
+}
+
 int os_create_file(const char *path)
 {
     return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -153,4 +162,9 @@ void os_errno_set(int value)
 void *os_symbol(const char *name)
 {
     return dlsym(RTLD_DEFAULT, name);
+}
+
+void *os_next_symbol(const char *name)
+{
+    return dlsym(RTLD_NEXT, name);
 }

@@ -174,8 +174,11 @@ static void statistics_on_a_signal(void **state)
     run_with("is_signalled_under_load", conf);
     check_run_must(&run, "under load");
     assert_string_equal(run.out, "went on\n");
-    CHECKF(times(run.err, "\"committed\"") >= 5, "%zu statistics for 60 signals",
-           times(run.err, "\"committed\""));
+    /* signals that come close together may be delivered as one; each is answered one way or the other */
+    size_t answers = times(run.err, "\"committed\""),
+           refusals = times(run.err, "\ncairn: ") + (run.err[0] == 'c');
+    CHECKF(answers >= 1 && answers + refusals >= 20 && answers + refusals <= 60,
+           "%zu statistics and %zu refusals for 60 signals", answers, refusals);
 }
 
 int main(int argc, char **argv)
