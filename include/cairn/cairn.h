@@ -101,7 +101,7 @@ CAIRN_API const char *cairn_version(void);
 /* Gives free pages back to the system at once, all but about `keep` bytes.  1 if any went back, else 0. */
 CAIRN_API int cairn_trim(size_t keep);
 
-/* Limits on the process heap's committed bytes; SIZE_MAX means none.  At the soft limit free pages are
+/* Limits on the process heap's committed bytes; SIZE_MAX means none, also for one of the two alone.  At the soft limit free pages are
  * given back first; at the hard one requests end in NULL with ENOMEM.  -1 with EINVAL when hard < soft.
  * A hard limit below what is committed now is accepted and holds for what is asked for from here on. */
 CAIRN_API int cairn_limit_set(size_t hard, size_t soft);

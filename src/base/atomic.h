@@ -8,6 +8,7 @@
 #define BASE_ATOMIC_H
 
 #include "base/base.h"
+#include "base/cpu.h"
 
 #define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
@@ -28,5 +29,11 @@
 /* Adds to a counter that only the caller's thread (or lock) writes and that others may read. */
 #define count_up(p, v) store_relaxed((p), load_relaxed(p) + (v))
 #define count_down(p, v) store_relaxed((p), load_relaxed(p) - (v))
+
+/* count_up by one, for the fast paths. */
+ALWAYS_INLINE void count_one(uint64_t *counter)
+{
+    cpu_increment(counter);
+}
 
 #endif

@@ -15,7 +15,7 @@ ALWAYS_INLINE void *span_pop(struct span *span)
     if (UNLIKELY(block == NULL))
         return NULL;
     span->free = block->next;
-    count_up(&span->allocs, 1);
+    count_one(&span->allocs);
     return block;
 }
 
@@ -29,6 +29,18 @@ ALWAYS_INLINE void *cache_alloc(struct cache *cache, size_t size)
     return NULL;
 }
 
+/* The last half of a free: the span is the thread's own, the block is one, and not the one freed last. */
+ALWAYS_INLINE bool span_push(struct span *span, void *block)
+{
+    uint64_t frees = load_relaxed(&span->frees) + 1;
+    if (UNLIKELY(frees == load_relaxed(&span->allocs)))
+        return false;
+    ((struct block *)block)->next = span->free;
+    span->free = block;
+    store_relaxed(&span->frees, frees);
+    return true;
+}
+
 /* Frees `block` if it is one that `cache` owns; false when the slow path (heap.h) has to look at it: NULL,
  * somebody else's, the last of its span, or no block at all. */
 ALWAYS_INLINE bool cache_free(struct cache *cache, void *block)
@@ -38,13 +50,20 @@ ALWAYS_INLINE bool cache_free(struct cache *cache, void *block)
         return false;
     if (UNLIKELY(load_relaxed(&span->owner) != cache || !span_is_block(span, block) || span->free == block))
         return false;
-    uint64_t frees = load_relaxed(&span->frees) + 1;
-    if (UNLIKELY(frees == load_relaxed(&span->allocs)))
+    return span_push(span, block);
+}
+
+/* The same for a block that should have been asked for with `size`; false also when that needs a closer look. */
+ALWAYS_INLINE bool cache_free_sized(struct cache *cache, void *block, size_t size)
+{
+    struct span *span = pagemap_find(block);
+    if (UNLIKELY(span == NULL || load_relaxed(&span->owner) != cache))
         return false;
-    ((struct block *)block)->next = span->free;
-    span->free = block;
-    store_relaxed(&span->frees, frees);
-    return true;
+    if (UNLIKELY(size > span->block_size || size < span->block_size / 2))
+        return false;
+    if (UNLIKELY(!span_is_block(span, block) || span->free == block))
+        return false;
+    return span_push(span, block);
 }
 
 #endif

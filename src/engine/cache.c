@@ -7,6 +7,8 @@
 #include "engine/remote.h"
 #include "engine/span.h"
 
+#include <string.h>
+
 #define RETAINED_PAGES_MAX 128 /* of empty spans that a thread keeps, one per class at most */
 
 #define EMPTY_CACHE                                                                                          \
@@ -148,10 +150,16 @@ void cache_span_empty(struct cache *cache, struct span *span)
 
 /* ---- Making and dropping ------------------------------------------------------------------------- */
 
+/* `life` and `next_all` outlive the thread. */
 static void init(struct cache *cache, struct heap *heap)
 {
-    *cache = cache_none;
+    memcpy(cache->quick, cache_none.quick, sizeof cache->quick);
+    memcpy(cache->bins, cache_none.bins, sizeof cache->bins);
     cache->heap = heap;
+    cache->last_released = NULL;
+    cache->message = NULL;
+    cache->retained_pages = 0;
+    cache->ticks = 0;
     cache->in_use = true;
 }
 
@@ -161,11 +169,7 @@ struct cache *cache_make(struct heap *heap)
     struct cache *cache = heap->meta.idle_caches;
     if (cache != NULL) {
         heap->meta.idle_caches = cache->next_idle;
-        struct cache *next_all = cache->next_all;
-        uint32_t life = cache->life;
         init(cache, heap);
-        store_relaxed(&cache->life, life);
-        cache->next_all = next_all;
     } else if ((cache = meta_alloc(heap, sizeof *cache)) != NULL) {
         init(cache, heap);
         cache->next_all = heap->all_caches;

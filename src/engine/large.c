@@ -15,19 +15,25 @@
 
 /* ---- Making and freeing -------------------------------------------------------------------------- */
 
+/* Field by field: who has just freed a block of the span that this descriptor was before may still look. */
 static void init(struct span *span, struct heap *heap, const struct run *run)
 {
-    *span = (struct span){
-        .allocs = 1,
-        .base = arena_address(run->arena, run->first),
-        .divisor = 0, /* only the first byte is the start of a block */
-        .capacity = 1,
-        .carved = 1,
-        .size_class = CLASS_LARGE,
-        .heap = heap,
-        .arena = run->arena,
-        .pages = run->pages,
-    };
+    span->free = NULL;
+    store_relaxed(&span->allocs, 1);
+    store_relaxed(&span->frees, 0);
+    span->base = arena_address(run->arena, run->first);
+    span->inverse = 1; /* only the first byte is the start of a block */
+    store_relaxed(&span->owner, NULL);
+    span->block_size = 0;
+    span->capacity = span->carved = 1;
+    span->size_class = CLASS_LARGE;
+    span->is_shared = span->is_moved = span->is_retained = 0;
+    store_relaxed(&span->remote, 0);
+    span->next = span->previous = NULL;
+    store_relaxed(&span->last_owner, NULL);
+    span->heap = heap;
+    span->arena = run->arena;
+    span->pages = run->pages;
 }
 
 /* Under the lock: a span with its pages, entered everywhere. */
@@ -102,7 +108,7 @@ bool large_free(struct span *span, void *block)
     if (here) {
         pagemap_set(span->base, 1, NULL);
         give(span, span_first_page(span), span->pages);
-        span->frees = 1;
+        store_relaxed(&span->frees, 1);
         span_retire_descriptor(heap, span);
         store_relaxed(&heap->last_large, block);
         purge_by_rules(heap);
@@ -165,7 +171,7 @@ static void retire_moved(struct span *span, bool clean)
     } else {
         give(span, span_first_page(span), span->pages);
     }
-    span->frees = 1;
+    store_relaxed(&span->frees, 1);
     span_retire_descriptor(heap, span);
     purge_by_rules(heap);
     lock_release(&heap->lock);

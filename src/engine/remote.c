@@ -14,7 +14,7 @@ static void shared_unlink(struct span *span)
     if (span->previous != NULL)
         span->previous->next = span->next;
     else
-        heap->shared_first[span->size_class] = span->next;
+        store_relaxed(&heap->shared_first[span->size_class], span->next);
     if (span->next != NULL)
         span->next->previous = span->previous;
     else
@@ -32,7 +32,7 @@ static void shared_append(struct span *span)
     if (last != NULL)
         last->next = span;
     else
-        heap->shared_first[span->size_class] = span;
+        store_relaxed(&heap->shared_first[span->size_class], span); /* shared_take peeks without the lock */
     heap->shared_last[span->size_class] = span;
     span->is_shared = 1;
 }

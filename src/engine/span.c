@@ -20,7 +20,7 @@ static void init(struct span *span, struct heap *heap, unsigned size_class, cons
     store_relaxed(&span->allocs, 0);
     store_relaxed(&span->frees, 0);
     span->base = arena_address(run->arena, run->first);
-    span->divisor = UINT64_MAX / size;
+    span->inverse = UINT64_MAX / size + 1;
     store_relaxed(&span->owner, owner);
     span->block_size = (uint32_t)size;
     span->capacity = (uint32_t)((run->pages << PAGE_SHIFT) / size);

@@ -38,7 +38,7 @@ ALWAYS_INLINE size_t span_usable_size(const struct span *span)
  * "Faster remainder by direct computation" (2019), the divisibility test. */
 ALWAYS_INLINE bool span_is_block(const struct span *span, const void *address)
 {
-    return ((uintptr_t)address - span->base) * (span->divisor + 1) <= span->divisor;
+    return ((uintptr_t)address - span->base) * span->inverse < span->inverse;
 }
 
 /* Blocks handed out and not given back; exact while nobody works on the span. */

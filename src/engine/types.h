@@ -119,7 +119,7 @@ struct span {
     uint64_t allocs;     /* blocks handed out since the span was made; owner writes, statistics read */
     uint64_t frees;      /* blocks that came back, remote ones once collected; as allocs */
     uintptr_t base;      /* address of the first page; constant */
-    uint64_t divisor;    /* UINT64_MAX / block_size: offset * (divisor + 1) <= divisor at block starts only */
+    uint64_t inverse;    /* 2^64 / block_size, rounded up: offset * inverse < inverse at block starts only */
     struct cache *owner; /* see the protocol above; atomic */
     uint32_t block_size; /* bytes; for a large block all of its pages, may change under the heap lock */
     uint32_t capacity;   /* blocks that fit; constant */

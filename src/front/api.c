@@ -77,14 +77,12 @@ void cairn_free(void *block)
 
 void cairn_free_sized(void *block, size_t size)
 {
-    process_check_size("free_sized", block, 0, size);
-    process_free("free_sized", block);
+    process_free_sized("free_sized", block, 0, size);
 }
 
 void cairn_free_aligned_sized(void *block, size_t alignment, size_t size)
 {
-    process_check_size("free_aligned_sized", block, alignment, size);
-    process_free("free_aligned_sized", block);
+    process_free_sized("free_aligned_sized", block, alignment, size);
 }
 
 size_t cairn_usable_size(const void *block)

@@ -138,13 +138,6 @@ OPERATOR(void *, op_new_array_aligned_nothrow, "_ZnamSt11align_val_tRKSt9nothrow
 
 #define DELETE_CALL "operator delete"
 
-/* The sizes are the compiler's own: a wrong one is a program error that is reported. */
-ALWAYS_INLINE void delete_sized(void *block, size_t align, size_t size)
-{
-    process_check_size(DELETE_CALL, block, align, size);
-    process_free(DELETE_CALL, block);
-}
-
 OPERATOR(void, op_delete, "_ZdlPv", void *block)
 {
     process_free(DELETE_CALL, block);
@@ -169,12 +162,12 @@ OPERATOR(void, op_delete_array_nothrow, "_ZdaPvRKSt9nothrow_t", void *block, NOT
 
 OPERATOR(void, op_delete_sized, "_ZdlPvm", void *block, size_t size)
 {
-    delete_sized(block, 0, size);
+    process_free_sized(DELETE_CALL, block, 0, size);
 }
 
 OPERATOR(void, op_delete_array_sized, "_ZdaPvm", void *block, size_t size)
 {
-    delete_sized(block, 0, size);
+    process_free_sized(DELETE_CALL, block, 0, size);
 }
 
 OPERATOR(void, op_delete_aligned, "_ZdlPvSt11align_val_t", void *block, size_t align)
@@ -207,11 +200,11 @@ OPERATOR(void, op_delete_array_aligned_nothrow, "_ZdaPvSt11align_val_tRKSt9nothr
 
 OPERATOR(void, op_delete_sized_aligned, "_ZdlPvmSt11align_val_t", void *block, size_t size, size_t align)
 {
-    delete_sized(block, align, size);
+    process_free_sized(DELETE_CALL, block, align, size);
 }
 
 OPERATOR(void, op_delete_array_sized_aligned, "_ZdaPvmSt11align_val_t", void *block, size_t size,
          size_t align)
 {
-    delete_sized(block, align, size);
+    process_free_sized(DELETE_CALL, block, align, size);
 }

@@ -245,7 +245,8 @@ void process_check_size(const char *call, const void *block, size_t align, size_
         return;
     const struct span *span = heap_span_of(free_cache(), call, block);
     size_t usable = span_usable_size(span);
-    size_t asked = align > 0 && align <= PAGE_SIZE ? class_aligned_size(size, size_max(align, BLOCK_ALIGN)) : size;
+    size_t asked =
+        align > 0 && align <= PAGE_SIZE ? class_aligned_size(size, size_max(align, BLOCK_ALIGN)) : size;
     bool fits = size <= usable && ((uintptr_t)block & (size_max(align, 1) - 1)) == 0;
     if (fits && span->size_class == CLASS_LARGE)
         fits = size > usable - PAGE_SIZE || (align > BLOCK_ALIGN && usable == PAGE_SIZE);

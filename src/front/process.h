@@ -44,6 +44,14 @@ ALWAYS_INLINE void process_free(const char *call, void *block)
         process_free_slow(call, block);
 }
 
+ALWAYS_INLINE void process_free_sized(const char *call, void *block, size_t align, size_t size)
+{
+    if (LIKELY(align <= BLOCK_ALIGN && cache_free_sized(thread_cache, block, size)))
+        return;
+    process_check_size(call, block, align, size);
+    process_free_slow(call, block);
+}
+
 ALWAYS_INLINE bool multiply_overflows(size_t a, size_t b, size_t *product)
 {
     return __builtin_mul_overflow(a, b, product);

@@ -8,10 +8,11 @@
 #include <string.h>
 
 #define STANDARD_ERROR 2
+#define SIGNAL_TRIES 1000
 
 struct observe_settings observe_settings;
-static struct heap *observed;     /* constant after observe_start */
-static int error_copy = -1;       /* of standard error, which many programs close before they end */
+static struct heap *observed; /* constant after observe_start */
+static int error_copy = -1;   /* of standard error, which many programs close before they end */
 
 static bool to_file(void *context, const char *text, size_t size)
 {
@@ -71,7 +72,13 @@ static void on_signal(int number)
 {
     (void)number;
     int saved = os_errno_get();
-    if (lock_try(&observed->lock)) {
+    bool free = false;
+    for (int i = 0; i < SIGNAL_TRIES && !free; i++) {
+        free = lock_try(&observed->lock);
+        if (!free)
+            os_yield(); /* held by another thread, or by the one that the signal stopped */
+    }
+    if (free) {
         lock_release(&observed->lock);
         write_where_asked();
     } else {
