@@ -6,7 +6,7 @@ option(CAIRN_WERROR "Treat warnings as errors" ON)
 set(CAIRN_DEFINES "" CACHE STRING "Extra definitions for the library's sources, e.g. of a build level")
 set(CAIRN_VARIANT "" CACHE STRING "Prefix and label of this build's tests: empty, asan, tsan, clang or fuzz")
 set(CAIRN_TEST_FOLDERS
-    "unit;api;stress;abuse;fault;programs;gates"
+    "unit;api;stress;abuse;fault;programs;command;gates"
     CACHE STRING "Folders of tests/ that this build runs")
 
 if(NOT CMAKE_BUILD_TYPE)

@@ -235,7 +235,8 @@ int launch_run(const struct launch *launch, enum allocator allocator, struct out
     await(child, out);
     out->wall = now() - begin;
     if (why != 0) {
-        complain("%s cannot be run: %s", launch->file, strerror(why));
+        complain("%s cannot be run: %s", launch->file,
+                 why == ENOENT ? "the loader that it asks for is missing" : strerror(why));
         return why == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
     }
     if (allocator == ON_CAIRN)

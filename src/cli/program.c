@@ -52,7 +52,7 @@ static char *search(const char *name, const char *path, char **denied)
         int why = executable(file);
         if (why == 0)
             return file;
-        if (why == EACCES && *denied == NULL)
+        if (why == EACCES && *denied == NULL && access(file, F_OK) == 0)
             *denied = file;
         else
             free(file);

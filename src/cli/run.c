@@ -113,21 +113,35 @@ static enum parsed parse(struct request *request, int argc, char **argv)
 
 /* ---- Running ------------------------------------------------------------------------------------- */
 
-/* A folder of our own for statistics (to be freed); NULL after a message.  CAIRN_CONF must be able to hold its
- * name; /tmp serves where TMPDIR is no such name. */
-static char *make_folder(void)
+/* The folder for temporary files (to be freed), NULL if its name is none that CAIRN_CONF can hold. */
+static char *temporary_parent(void)
 {
     const char *wanted = getenv("TMPDIR");
     char *parent = wanted != NULL && *wanted != 0 ? realpath(wanted, NULL) : NULL;
-    bool good = parent != NULL && strlen(parent) < FOLDER_MAX && strchr(parent, ',') == NULL &&
-                strstr(parent, "%p") == NULL && access(parent, W_OK) == 0;
-    char *folder = text_of("%s/cairn-run.XXXXXX", good ? parent : "/tmp");
+    if (parent != NULL && strlen(parent) < FOLDER_MAX && strchr(parent, ',') == NULL &&
+        strstr(parent, "%p") == NULL)
+        return parent;
     free(parent);
-    if (mkdtemp(folder) != NULL)
-        return folder;
-    complain("%s: %s", folder, strerror(errno));
-    free(folder);
     return NULL;
+}
+
+/* A folder of our own for statistics (to be freed), in TMPDIR or else in /tmp; NULL after a message. */
+static char *make_folder(void)
+{
+    char *parents[] = {temporary_parent(), text_of("/tmp")};
+    char *folder = NULL;
+    for (size_t i = 0; i < 2 && folder == NULL; i++) {
+        char *name = parents[i] != NULL ? text_of("%s/cairn-run.XXXXXX", parents[i]) : NULL;
+        if (name != NULL && mkdtemp(name) != NULL)
+            folder = name;
+        else
+            free(name);
+    }
+    if (folder == NULL)
+        complain("no folder for temporary files can be made in %s: %s", parents[1], strerror(errno));
+    free(parents[0]);
+    free(parents[1]);
+    return folder;
 }
 
 static void remove_folder(char *folder)
@@ -169,16 +183,17 @@ static int run_rounds(const struct launch *launch, struct results *results)
 
 static int run_in_folder(const struct request *request, struct results *results)
 {
-    struct launch launch = {.file = results->file, .arguments = results->arguments, .folder = make_folder()};
-    if (launch.folder == NULL)
+    char *folder = make_folder();
+    if (folder == NULL)
         return STATUS_TROUBLE;
+    struct launch launch = {.file = results->file, .arguments = results->arguments, .folder = folder};
     launch_catch_signals();
     launch_prepare(&launch, results->library, request->conf);
     for (int i = 0; i < ALLOCATOR_COUNT; i++)
         results->series[i].runs = allocate(results->rounds, sizeof(struct outcome));
     int status = run_rounds(&launch, results);
     launch_release(&launch);
-    remove_folder((char *)(uintptr_t)launch.folder);
+    remove_folder(folder);
     return status;
 }
 

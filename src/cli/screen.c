@@ -10,7 +10,7 @@
 
 /* ---- Numbers ------------------------------------------------------------------------------------- */
 
-#define CELL_MAX 64
+#define CELL_MAX 40
 
 static void write_bytes(char *cell, uint64_t bytes)
 {
@@ -27,7 +27,10 @@ static void write_bytes(char *cell, uint64_t bytes)
 
 static void write_seconds(char *cell, double seconds)
 {
-    (void)snprintf(cell, CELL_MAX, "%.*f s", seconds < 100 ? 3 : 1, seconds);
+    if (seconds < 0.1)
+        (void)snprintf(cell, CELL_MAX, "%.*f ms", seconds < 0.001 ? 2 : 1, seconds * 1000);
+    else
+        (void)snprintf(cell, CELL_MAX, "%.*f s", seconds < 100 ? 3 : 1, seconds);
 }
 
 /* With a comma after every three digits. */
@@ -75,22 +78,18 @@ static void fill(const struct results *results, struct row *row, const char *lab
         (void)snprintf(row->cells[COLUMN_RATIO], CELL_MAX, "%.2f", ratio);
 }
 
-/* What only Cairn counts. */
-static void fill_counts(const struct results *results, struct row *allocations, struct row *live)
+/* What only Cairn counts: three rows. */
+static void fill_counts(const struct results *results, struct row rows[3])
 {
-    *allocations = (struct row){"allocations", {"-"}};
-    *live = (struct row){"live at exit", {"-"}};
+    static const char *const labels[] = {"allocations", "live at exit", "in blocks"};
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++)
+        rows[i] = (struct row){labels[i], {"-"}};
     const struct outcome *run = results_with_statistics(&results->series[ON_CAIRN]);
     if (run == NULL)
         return;
-    uint64_t blocks = number(run->statistics, "live_blocks");
-    char bytes[CELL_MAX / 2];
-    char count[CELL_MAX / 2];
-    write_count(allocations->cells[COLUMN_CAIRN], number(run->statistics, "allocations"));
-    write_bytes(bytes, number(run->statistics, "live"));
-    write_count(count, blocks);
-    (void)snprintf(live->cells[COLUMN_CAIRN], CELL_MAX, "%.30s in %.20s block%s", bytes, count,
-                   blocks == 1 ? "" : "s");
+    write_count(rows[0].cells[COLUMN_CAIRN], number(run->statistics, "allocations"));
+    write_bytes(rows[1].cells[COLUMN_CAIRN], number(run->statistics, "live"));
+    write_count(rows[2].cells[COLUMN_CAIRN], number(run->statistics, "live_blocks"));
 }
 
 static void print_rows(const struct row *rows, size_t count, int columns)
@@ -114,15 +113,16 @@ static void print_rows(const struct row *rows, size_t count, int columns)
 
 static void print_table(const struct results *results)
 {
-    struct row rows[6] = {{"", {"Cairn", "system", "ratio"}}};
+    enum { ROWS = 7 };
+    struct row rows[ROWS] = {{"", {"Cairn", "system", "ratio"}}};
     fill(results, &rows[1], "time", FIGURE_WALL);
     fill(results, &rows[2], "CPU time", FIGURE_CPU);
     fill(results, &rows[3], "peak memory", FIGURE_PEAK);
-    fill_counts(results, &rows[4], &rows[5]);
+    fill_counts(results, &rows[4]);
     if (results->compare)
-        print_rows(rows, 6, COLUMN_COUNT);
+        print_rows(rows, ROWS, COLUMN_COUNT);
     else
-        print_rows(rows + 1, 5, 1);
+        print_rows(rows + 1, ROWS - 1, 1);
 }
 
 /* ---- What is around it --------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ ALWAYS_INLINE void *cache_alloc(struct cache *cache, size_t size)
 ALWAYS_INLINE bool span_push(struct span *span, void *block)
 {
     uint64_t frees = load_relaxed(&span->frees) + 1;
-    if (UNLIKELY(frees == load_relaxed(&span->allocs)))
+    if (UNLIKELY((uint32_t)(load_relaxed(&span->allocs) - frees) == span->empty_at))
         return false;
     ((struct block *)block)->next = span->free;
     span->free = block;

@@ -61,13 +61,6 @@ static bool find(struct heap *heap, size_t pages, size_t align, struct run *run)
 
 /* ---- Counting ------------------------------------------------------------------------------------ */
 
-static void note_peak(struct heap *heap)
-{
-    size_t committed = heap_committed(heap);
-    if (committed > heap->counts.committed_peak)
-        store_relaxed(&heap->counts.committed_peak, committed);
-}
-
 /* Takes free pages out of the books; returns how many of them were dirty. */
 static size_t take_from_chunks(struct heap *heap, struct arena *arena, size_t first, size_t end)
 {
@@ -134,7 +127,7 @@ enum error pages_take_for(struct heap *heap, size_t pages, size_t replaced, size
         return error;
     take(heap, run);
     if (replaced == 0)
-        note_peak(heap);
+        purge_before_peak(heap);
     return OK;
 }
 
@@ -148,7 +141,7 @@ bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t mor
         return false; /* purging for the limit opened the lock */
     struct run run = {arena, at, more, false};
     take(heap, &run);
-    note_peak(heap);
+    purge_before_peak(heap);
     return true;
 }
 

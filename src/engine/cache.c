@@ -63,8 +63,8 @@ void cache_add_last(struct cache *cache, struct span *span)
 void cache_remove(struct cache *cache, struct span *span)
 {
     struct bin *bin = &cache->bins[span->size_class];
-    if (span->is_retained) {
-        span->is_retained = 0;
+    if (span->empty_at == SPAN_RETAINED) {
+        span->empty_at = 0;
         cache->retained_pages -= (uint32_t)span->pages;
     }
     bin->spans--;
@@ -134,10 +134,10 @@ void *cache_refill(struct cache *cache, unsigned size_class, enum error *error)
 void cache_span_empty(struct cache *cache, struct span *span)
 {
     struct bin *bin = &cache->bins[span->size_class];
-    if (span->is_retained)
+    if (span->empty_at == SPAN_RETAINED)
         return;
     if (bin->spans == 1 && cache->retained_pages + span->pages <= RETAINED_PAGES_MAX) {
-        span->is_retained = 1;
+        span->empty_at = SPAN_RETAINED;
         cache->retained_pages += (uint32_t)span->pages;
         return;
     }

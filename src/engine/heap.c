@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#define KEEP_SHIFT 3 /* an eighth of what is in use may stay dirty */
+#define KEEP_SHIFT 4 /* a sixteenth of what is in use may stay dirty */
 #define KEEP_LEAST (1 * MiB)
 #define PURGE_DELAY_MS 500
 #define SHRINK_SHARE                                                                                         \

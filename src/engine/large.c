@@ -27,7 +27,8 @@ static void init(struct span *span, struct heap *heap, const struct run *run)
     span->block_size = 0;
     span->capacity = span->carved = 1;
     span->size_class = CLASS_LARGE;
-    span->is_shared = span->is_moved = span->is_retained = 0;
+    span->is_shared = span->is_moved = 0;
+    span->empty_at = 0;
     store_relaxed(&span->remote, 0);
     span->next = span->previous = NULL;
     store_relaxed(&span->last_owner, NULL);

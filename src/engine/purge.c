@@ -7,7 +7,9 @@
 
 #define CHUNK_WORDS (CHUNK_PAGES / BITS_PER_WORD)
 #define REGRET_MS 1000 /* purged pages needed again within this time were purged too early */
-#define BOOST_MS 2000  /* what regret has added to the keep loses a quarter in this time */
+/* So many sixteenths of what is in use may stay dirty even when the heap commits more than ever. */
+#define PEAK_SIXTEENTHS 3
+#define BOOST_MS 2000 /* what regret has added to the keep loses a quarter in this time */
 
 void purge_requeue(struct heap *heap, struct chunk *chunk)
 {
@@ -139,14 +141,35 @@ bool purge_down_to(struct heap *heap, size_t target)
     return any;
 }
 
+/* What may stay dirty without any regrets. */
+static size_t keep_usual(const struct heap *heap)
+{
+    return size_max(heap->config.keep_least, heap->counts.span_bytes >> heap->config.keep_shift);
+}
+
+void purge_before_peak(struct heap *heap)
+{
+    size_t committed = heap_committed(heap);
+    if (LIKELY(committed <= heap->counts.committed_peak))
+        return;
+    size_t excess = committed - heap->counts.committed_peak;
+    size_t dirty = heap->counts.dirty_bytes;
+    size_t target =
+        size_max(dirty > excess ? dirty - excess : 0, heap->counts.span_bytes / 16 * PEAK_SIXTEENTHS);
+    if (dirty > target)
+        (void)purge_down_to(heap, target);
+    committed = heap_committed(heap);
+    if (committed > heap->counts.committed_peak)
+        store_relaxed(&heap->counts.committed_peak, committed);
+}
+
 static size_t may_stay_dirty(struct heap *heap, uint64_t now)
 {
-    size_t share = heap->counts.span_bytes >> heap->config.keep_shift;
     if (heap->keep_boost > 0 && now - heap->boost_at > BOOST_MS) {
         heap->keep_boost -= heap->keep_boost / 4;
         heap->boost_at = now;
     }
-    return size_max(heap->config.keep_least, share) + heap->keep_boost;
+    return keep_usual(heap) + heap->keep_boost;
 }
 
 static void purge_by_age(struct heap *heap, uint64_t now)

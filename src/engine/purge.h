@@ -1,12 +1,13 @@
 /* purge.h - free dirty pages go back to the system.
  *
- * There is no background thread, and an idle program makes no calls.  So two rules work together:
+ * There is no background thread, and an idle program makes no calls.  So three rules work together:
  *   by amount   whenever pages are given back: no more than max(keep_least, span_bytes >> keep_shift)
  *               bytes stay dirty.  This is what makes memory return after the last free before a long
  *               sleep.  A program that takes purged pages into use again at once regrets them: the keep
  *               grows by what it regrets until that stops, and shrinks slowly again.
  *   by age      whenever pages move: chunks where nothing was freed for purge_delay ms are purged.
- * Both take whole chunks, the longest unused first.  All calls under the heap's lock. */
+ *   at a peak   before the heap commits more than ever, free dirty pages that did not fit the request go back.
+ * All take whole chunks, the longest unused first.  All calls under the heap's lock. */
 #ifndef ENGINE_PURGE_H
 #define ENGINE_PURGE_H
 
@@ -21,8 +22,11 @@ void purge_requeue(struct heap *heap, struct chunk *chunk);
 /* Pages that had been purged are in use again: keep more for a while. */
 void purge_note_regret(struct heap *heap, size_t bytes);
 
-/* Applies both rules.  May drop and retake the lock. */
+/* Applies the first two rules.  May drop and retake the lock. */
 void purge_by_rules(struct heap *heap);
+
+/* Pages were taken: keeps a new peak of committed bytes down, and notes it.  May drop and retake the lock. */
+void purge_before_peak(struct heap *heap);
 
 /* Purges until at most `target` dirty bytes are left, and returns arenas that are then unused.
  * May drop and retake the lock.  True if anything went back. */

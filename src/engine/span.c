@@ -28,7 +28,7 @@ static void init(struct span *span, struct heap *heap, unsigned size_class, cons
     span->size_class = (uint8_t)size_class;
     span->is_shared = 0;
     span->is_moved = 0;
-    span->is_retained = 0;
+    span->empty_at = 0;
     store_relaxed(&span->remote, 0);
     span->next = span->previous = NULL;
     store_relaxed(&span->last_owner, NULL);

@@ -103,6 +103,7 @@ struct block {
  * U, REMOTE_UNOWNED: the span has no owner.  L, REMOTE_LISTED: it is in heap->shared or about to be, so who
  * becomes its owner must look there, under the heap's lock; L implies U.
  * The count saves walking the list, and tells who frees without owning that the span is now empty. */
+#define SPAN_RETAINED UINT32_MAX /* stays even when empty; counted in the owner's retained_pages */
 #define REMOTE_UNOWNED ((uint64_t)1)
 #define REMOTE_LISTED ((uint64_t)2)
 #define REMOTE_COUNT_SHIFT 48
@@ -122,17 +123,17 @@ struct span {
     uint64_t inverse;    /* 2^64 / block_size, rounded up: offset * inverse < inverse at block starts only */
     struct cache *owner; /* see the protocol above; atomic */
     uint32_t block_size; /* bytes; for a large block all of its pages, may change under the heap lock */
-    uint32_t capacity;   /* blocks that fit; constant */
+    uint32_t empty_at;   /* blocks in use at which free looks closer: 0, or SPAN_RETAINED; owner */
     uint32_t carved;     /* blocks cut so far, from the front; owner */
     uint8_t size_class;  /* size class or CLASS_LARGE; constant */
     uint8_t is_shared;   /* listed in heap->shared; heap lock */
     uint8_t is_moved;    /* large: its pages came from elsewhere by move; user of the block */
-    uint8_t is_retained; /* counted in the owner's retained_pages; owner */
 
     uint64_t remote __attribute__((aligned(CACHE_LINE))); /* see above; atomic */
     struct span *next, *previous; /* in the owner's bin, in heap->shared, or next in the free descriptors */
     struct cache *last_owner;     /* who left it, and that cache's life then; written by the owner, */
     uint32_t last_life;           /* read by those without */
+    uint32_t capacity;            /* blocks that fit; constant */
     struct heap *heap;            /* constant */
     struct arena *arena;          /* constant */
     size_t pages;                 /* for a large block may change under the heap lock */

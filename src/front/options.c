@@ -21,25 +21,25 @@ struct values {
 };
 
 /* OPTION(key, kind, default as text, lowest, highest, choices, what it does) */
-#define OPTIONS(OPTION)                                                                                      \
-    OPTION(source, KIND_CHOICE, "os", 0, 0, "os|brk",                                                        \
-           "where memory comes from: mmap, or the program break (with mmap when the break cannot move)")     \
-    OPTION(limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                        \
-           "hard limit on committed bytes: above it requests end in NULL with ENOMEM")                       \
-    OPTION(soft_limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                   \
-           "soft limit on committed bytes: above it free pages go back before more is taken")                \
-    OPTION(purge_delay, KIND_NUMBER, "500", 0, 3600000, "",                                                  \
-           "milliseconds that free pages are kept while the heap is in use")                                 \
-    OPTION(                                                                                                  \
-        keep, KIND_SIZE, "1M", 0, SIZE_MAX, "",                                                              \
-        "bytes of free pages that may be kept however little is in use; above, an eighth of what is in use") \
-    OPTION(stats, KIND_CHOICE, "off", 0, 0, "off|exit", "write statistics when the process exits")           \
-    OPTION(stats_format, KIND_CHOICE, "text", 0, 0, "text|json", "the form of the statistics")               \
-    OPTION(stats_file, KIND_TEXT, "", 0, 0, "",                                                              \
-           "file for the statistics, %p in it is the process id; empty: standard error")                     \
-    OPTION(stats_signal, KIND_NUMBER, "0", 0, 64, "",                                                        \
-           "number of a signal on which statistics are written at once; 0: none")                            \
-    OPTION(abort_conf, KIND_BOOL, "false", 0, 0, "", "a bad key or value in " VARIABLE " ends the process")  \
+#define OPTIONS(OPTION)                                                                                        \
+    OPTION(source, KIND_CHOICE, "os", 0, 0, "os|brk",                                                          \
+           "where memory comes from: mmap, or the program break (with mmap when the break cannot move)")       \
+    OPTION(limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                          \
+           "hard limit on committed bytes: above it requests end in NULL with ENOMEM")                         \
+    OPTION(soft_limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                     \
+           "soft limit on committed bytes: above it free pages go back before more is taken")                  \
+    OPTION(purge_delay, KIND_NUMBER, "500", 0, 3600000, "",                                                    \
+           "milliseconds that free pages are kept while the heap is in use")                                   \
+    OPTION(                                                                                                    \
+        keep, KIND_SIZE, "1M", 0, SIZE_MAX, "",                                                                \
+        "bytes of free pages that may be kept however little is in use; above, a sixteenth of what is in use") \
+    OPTION(stats, KIND_CHOICE, "off", 0, 0, "off|exit", "write statistics when the process exits")             \
+    OPTION(stats_format, KIND_CHOICE, "text", 0, 0, "text|json", "the form of the statistics")                 \
+    OPTION(stats_file, KIND_TEXT, "", 0, 0, "",                                                                \
+           "file for the statistics, %p in it is the process id; empty: standard error")                       \
+    OPTION(stats_signal, KIND_NUMBER, "0", 0, 64, "",                                                          \
+           "number of a signal on which statistics are written at once; 0: none")                              \
+    OPTION(abort_conf, KIND_BOOL, "false", 0, 0, "", "a bad key or value in " VARIABLE " ends the process")    \
     OPTION(confirm_conf, KIND_BOOL, "false", 0, 0, "", "print the options in force at start")
 
 struct option {

@@ -28,6 +28,7 @@ struct fake {
         refuse_renew;
     size_t extend_at_most; /* 0: any */
     bool lazy;             /* leaves old bytes behind: for tests that do not look at them */
+    void (*during_purge)(void *base, size_t size); /* called in purge, when the heap's lock is open */
 };
 
 static inline void fake_empty(struct fake *fake, void *base, size_t size)
@@ -115,6 +116,8 @@ static inline bool fake_purge(struct source *source, void *base, size_t size)
     struct fake *fake = (struct fake *)source;
     fake_range_of(fake, base, size);
     fake->purges++;
+    if (fake->during_purge != NULL)
+        fake->during_purge(base, size);
     if (fake->refuse_purge)
         return false;
     fake_empty(fake, base, size);

@@ -62,7 +62,7 @@ static inline void heap_check_unowned(const struct span *span, uint64_t remote, 
            listed, span->is_shared);
     CHECKF(live > 0, "span %p is empty and nobody's", (const void *)span);
     if (!listed) {
-        CHECK(span->free == NULL && span->carved == span->capacity);
+        CHECK(span->free == NULL && span->carved == span->capacity && span->empty_at == 0);
         CHECKF(remote >> REMOTE_COUNT_SHIFT < list_at, "span %p has %llu free and is not listed",
                (const void *)span, (unsigned long long)(remote >> REMOTE_COUNT_SHIFT));
     }
@@ -189,7 +189,7 @@ static inline size_t heap_check_cache(const struct cache *cache)
         for (uint32_t k = 0; k < bin->spans; k++, previous = span, span = span->next) {
             CHECKF(span != NULL, "bin %u ends early", i);
             CHECK(load_relaxed(&span->owner) == cache && span->size_class == i && span->previous == previous);
-            retained += span->is_retained ? span->pages : 0;
+            retained += span->empty_at == SPAN_RETAINED ? span->pages : 0;
             count++;
         }
         CHECKF(span == NULL, "bin %u holds more than its number says", i);
@@ -254,6 +254,13 @@ static inline struct heap_found heap_check(struct heap *heap)
     CHECK(load_relaxed(&heap->lock.state) == 0);
     CHECK_EQ(heap_check_stats(heap).live_blocks, found.live);
     return found;
+}
+
+/* Before the heap's memory goes: the page map forgets its spans. */
+static inline void heap_forget(struct heap *heap)
+{
+    for (const struct arena *arena = heap->arenas; arena != NULL; arena = arena->next)
+        pagemap_set(arena->base, arena->pages, NULL);
 }
 
 #endif

@@ -16,6 +16,14 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
+/* At the start of a test that shows a known defect: skipped until that is mended, then this line goes.
+ * CAIRN_TEST_DEFECTS=1 runs it all the same. */
+#define KNOWN_DEFECT()                                                                                       \
+    do {                                                                                                     \
+        if (getenv("CAIRN_TEST_DEFECTS") == NULL)                                                            \
+            skip();                                                                                          \
+    } while (0)
+
 /* From here to capture_end() what is written to `fd` goes to a file in memory. */
 struct capture {
     int fd, saved, file;
