@@ -8,8 +8,8 @@
  *   threads   any thread may call anything at any time, and may free what another thread allocated
  *   failure   NULL or -1 with errno set; cairn_errormsg() says it in words
  *   alignment every block is aligned to 16 bytes; a block of 8 bytes or less may be aligned to 8
- *   misuse    a pointer that Cairn never gave out, one into the middle of a block, and a second free of
- *             the block freed last are named on standard error in one line, then the process aborts
+ *   misuse    a pointer into memory that is not Cairn's, one into the middle of a block, and a second free
+ *             of the block freed last are named on standard error in one line, then the process aborts
  * Compiles as C11 and as C++17.  MIT licence.
  */
 #ifndef CAIRN_CAIRN_H
@@ -51,8 +51,8 @@ CAIRN_API void *cairn_calloc(size_t count, size_t size) CAIRN_ALLOCATES CAIRN_SI
 
 /* Changes the size of `block` (NULL: as cairn_malloc), keeping the contents up to the smaller size; the
  * block may move.  size 0 frees `block` and returns a new minimum block, so that NULL always means
- * failure.  NULL with ENOMEM leaves the block as it was.  Big blocks grow in place where there is room
- * and otherwise move by remapping pages, so old and new are never held at once. */
+ * failure.  NULL with ENOMEM leaves the block as it was.  Blocks of 128 KiB and more grow in place where there
+ * is room and otherwise move by remapping pages, so old and new are never held at once. */
 CAIRN_API void *cairn_realloc(void *block, size_t size) CAIRN_NODISCARD CAIRN_SIZED(2);
 
 /* cairn_realloc(block, count * size); NULL with ENOMEM when the product overflows. */
@@ -72,7 +72,7 @@ CAIRN_API char *cairn_strndup(const char *string, size_t max) CAIRN_ALLOCATES;
 
 /* ---- Freeing ----------------------------------------------------------------------------------- */
 
-/* Gives a block back; NULL does nothing.  Blocks of any pool are accepted too.  Keeps errno.
+/* Gives a block back; NULL does nothing.  Keeps errno.
  * Time: constant; a block of another thread costs one atomic operation. */
 CAIRN_API void cairn_free(void *block);
 
@@ -116,7 +116,7 @@ typedef struct cairn_stats {
     uint64_t live;           /* in blocks handed out, counted by their usable size */
     uint64_t cached;         /* free inside spans: free blocks of every thread, uncut rest, rounding */
     uint64_t free;           /* free pages that have not been given back to the system */
-    uint64_t metadata;       /* held by the allocator for itself */
+    uint64_t metadata;       /* held by the allocator for itself, its page map (0.2 %) left out */
     uint64_t committed;      /* the sum of the four above, counted independently of them */
     uint64_t committed_peak; /* highest value of committed so far */
     uint64_t reserved;       /* address space held, committed or not */

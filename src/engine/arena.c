@@ -127,7 +127,7 @@ enum error pages_take_for(struct heap *heap, size_t pages, size_t replaced, size
         return error;
     take(heap, run);
     if (replaced == 0)
-        purge_before_peak(heap);
+        purge_for_peak(heap);
     return OK;
 }
 
@@ -141,7 +141,7 @@ bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t mor
         return false; /* purging for the limit opened the lock */
     struct run run = {arena, at, more, false};
     take(heap, &run);
-    purge_before_peak(heap);
+    purge_for_peak(heap);
     return true;
 }
 

@@ -131,7 +131,7 @@ fail_descriptor:
     return ERROR_MEMORY;
 }
 
-/* Lengthens the newest arena of `source` so that its end has room for the run. */
+/* Lengthens an arena of `source` so that its end has room for the run. */
 static bool extend_arena(struct heap *heap, struct source *source, size_t pages, size_t align)
 {
     for (struct arena *arena = heap->arenas; arena != NULL && source->extend != NULL; arena = arena->next) {

@@ -26,8 +26,6 @@ struct heap_config heap_config_default(struct source *source)
         .purge_delay = PURGE_DELAY_MS,
         .keep_shift = KEEP_SHIFT,
         .keep_least = KEEP_LEAST,
-        .huge_pages = false,
-        .populate_from = SIZE_MAX,
     };
 }
 

@@ -147,7 +147,7 @@ static size_t keep_usual(const struct heap *heap)
     return size_max(heap->config.keep_least, heap->counts.span_bytes >> heap->config.keep_shift);
 }
 
-void purge_before_peak(struct heap *heap)
+void purge_for_peak(struct heap *heap)
 {
     size_t committed = heap_committed(heap);
     if (LIKELY(committed <= heap->counts.committed_peak))

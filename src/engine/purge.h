@@ -5,7 +5,7 @@
  *               bytes stay dirty.  This is what makes memory return after the last free before a long
  *               sleep.  A program that takes purged pages into use again at once regrets them: the keep
  *               grows by what it regrets until that stops, and shrinks slowly again.
- *   by age      whenever pages move: chunks where nothing was freed for purge_delay ms are purged.
+ *   by age      whenever pages are given back: the first chunk where nothing was freed for purge_delay ms.
  *   at a peak   before the heap commits more than ever, free dirty pages that did not fit the request go back.
  * All take whole chunks, the longest unused first.  All calls under the heap's lock. */
 #ifndef ENGINE_PURGE_H
@@ -26,7 +26,7 @@ void purge_note_regret(struct heap *heap, size_t bytes);
 void purge_by_rules(struct heap *heap);
 
 /* Pages were taken: keeps a new peak of committed bytes down, and notes it.  May drop and retake the lock. */
-void purge_before_peak(struct heap *heap);
+void purge_for_peak(struct heap *heap);
 
 /* Purges until at most `target` dirty bytes are left, and returns arenas that are then unused.
  * May drop and retake the lock.  True if anything went back. */

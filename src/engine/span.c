@@ -41,7 +41,6 @@ struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, s
                        enum error *error)
 {
     struct run run;
-    bool populate = false;
     lock_take(&heap->lock);
     struct span *span = meta_span_alloc(heap);
     *error =
@@ -50,14 +49,11 @@ struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, s
         init(span, heap, size_class, &run, owner);
         pagemap_set(span->base, span->pages, span);
         count_up(&heap->counts.spans, 1);
-        populate = run.zero && heap->counts.span_bytes >= heap->config.populate_from;
     } else if (span != NULL) {
         meta_span_free(heap, span);
         span = NULL;
     }
     lock_release(&heap->lock);
-    if (populate)
-        os_populate((void *)span->base, span->pages << PAGE_SHIFT);
     return span;
 }
 

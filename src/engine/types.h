@@ -42,7 +42,8 @@
  *   from     to       by                          how
  *   OWNED    FULL     C, nothing left to pop      owner = NULL, then CAS remote: 0 -> U; if a remote free came
  *                                                 in between: owner = C again, collect
- *   OWNED    SHARED   C at thread exit            owner = NULL, CAS remote: |= U L, list it (heap lock)
+ *   OWNED    SHARED   C at thread exit            owner = NULL, CAS remote: |= U L, list it (heap lock); without
+ *                                                 anything free it is FULL instead: |= U
  *   FULL     OWNED    C that frees and may        CAS remote: U -> 0, then owner = C, collect
  *   FULL     SHARED   anybody else who frees      pushes on remote; the push that makes 1/8 free sets L and
  *                                                 then lists the span (heap lock)
@@ -103,12 +104,14 @@ struct block {
  * U, REMOTE_UNOWNED: the span has no owner.  L, REMOTE_LISTED: it is in heap->shared or about to be, so who
  * becomes its owner must look there, under the heap's lock; L implies U.
  * The count saves walking the list, and tells who frees without owning that the span is now empty. */
-#define SPAN_RETAINED UINT32_MAX /* stays even when empty; counted in the owner's retained_pages */
 #define REMOTE_UNOWNED ((uint64_t)1)
 #define REMOTE_LISTED ((uint64_t)2)
 #define REMOTE_COUNT_SHIFT 48
 #define REMOTE_ONE ((uint64_t)1 << REMOTE_COUNT_SHIFT)
 #define REMOTE_BLOCK_MASK ((REMOTE_ONE - 1) & ~(uint64_t)7)
+
+/* A value of span.empty_at: the span stays even when empty, and counts in its owner's retained_pages. */
+#define SPAN_RETAINED UINT32_MAX
 
 /* Invariants of a span with owner or in state FULL or SHARED, when nobody is in the middle of a call:
  *   base is page-aligned; carved <= capacity; capacity * block_size <= pages * PAGE_SIZE
@@ -122,7 +125,7 @@ struct span {
     uintptr_t base;      /* address of the first page; constant */
     uint64_t inverse;    /* 2^64 / block_size, rounded up: offset * inverse < inverse at block starts only */
     struct cache *owner; /* see the protocol above; atomic */
-    uint32_t block_size; /* bytes; for a large block all of its pages, may change under the heap lock */
+    uint32_t block_size; /* bytes; 0 for a large block, which has all of its pages; constant */
     uint32_t empty_at;   /* blocks in use at which free looks closer: 0, or SPAN_RETAINED; owner */
     uint32_t carved;     /* blocks cut so far, from the front; owner */
     uint8_t size_class;  /* size class or CLASS_LARGE; constant */
@@ -150,17 +153,14 @@ struct bin {
     uint8_t level;  /* size of the next new span: doubles as the class proves busy */
 };
 
-/* Written by its thread only, except `next_*`, `previous` and `in_use` (heap lock).
+/* Written by its thread only, except `next_*` (heap lock).
  * quick[i] == bins[class_of(8 * i)].first for every i. */
 struct cache {
     struct span *quick[QUICK_COUNT];
     struct heap *heap;
     struct block *last_released; /* the block whose free released its span: a second free is told by it */
     uint32_t retained_pages;     /* in empty spans kept for the next allocation */
-    uint32_t ticks;              /* slow-path calls, to look at the clock now and then */
-    bool in_use;                 /* a living thread has it */
     uint32_t life;               /* which thread in the cache's history has it; rises when one ends; atomic */
-    const char *message;         /* the thread's last failure in words; static text */
     struct cache *next_all;      /* every cache of the heap, ever */
     struct cache *next_idle;     /* caches whose thread is gone */
     struct bin bins[CLASS_COUNT];
@@ -221,8 +221,6 @@ struct heap_config {
     uint32_t purge_delay; /* ms that free pages may stay dirty while the heap is in use */
     uint32_t keep_shift;  /* up to span_bytes >> keep_shift may stay dirty at any time */
     size_t keep_least;    /* and at least this much */
-    bool huge_pages;      /* ask for huge pages in arenas of a large heap */
-    size_t populate_from; /* span bytes above which fresh spans are made present at once; SIZE_MAX: never */
 };
 
 /* The store of descriptors and thread caches: a bump allocator that never gives back, with a free list for

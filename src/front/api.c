@@ -99,7 +99,7 @@ size_t cairn_good_size(size_t size)
 
 const char *cairn_errormsg(void)
 {
-    return thread_cache->message != NULL ? thread_cache->message : "";
+    return thread_message != NULL ? thread_message : "";
 }
 
 const char *cairn_version(void)

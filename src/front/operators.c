@@ -1,4 +1,4 @@
-/* operators.c - C++'s operator new and delete, all 22 of the Itanium ABI, written in C.
+/* operators.c - C++'s operator new and delete, all 20 that a program may replace, written in C.
  *
  * The names are asm labels, and libstdc++ (or libc++) is found through weak references at run time: a C
  * program that preloads or links this library gets no C++ runtime from it.  On failure operator new

@@ -10,6 +10,7 @@
 #include <string.h>
 
 __thread struct cache *thread_cache = &cache_none;
+__thread const char *thread_message;
 struct heap process_heap;
 
 /* ---- Start --------------------------------------------------------------------------------------- */
@@ -62,13 +63,12 @@ void process_start(void)
         struct heap_config config = heap_config_default(&source_os);
         heap_init(&process_heap, &config);
         read_options();
+        (void)os_thread_hook(at_thread_exit); /* without it the caches of threads that end are lost */
         store_release(&start_state, STARTED);
     }
     lock_release(&start_lock);
-    if (mine) { /* these may allocate, so the heap is open for business before */
-        (void)os_thread_hook(at_thread_exit);
+    if (mine) /* may allocate, so the heap is open for business before */
         os_fork_hooks(before_fork, after_fork_parent, after_fork_child);
-    }
 }
 
 __attribute__((constructor(101))) static void on_load(void)
@@ -119,8 +119,7 @@ static void late_cache_release(void)
 
 void *process_fail(int code, const char *message)
 {
-    if (thread_cache != &cache_none && thread_cache != &cache_gone)
-        thread_cache->message = message;
+    thread_message = message;
     os_errno_set(code);
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* process.h - the process heap: its one instance, every thread's way to its cache, and a process's life:
  * start before anything else runs, threads, fork, exit.
  *
- * Thread-local storage is this one word (of the 16 bytes that the library allows itself). */
+ * Thread-local storage is these two words, the 16 bytes that the library allows itself. */
 #ifndef FRONT_PROCESS_H
 #define FRONT_PROCESS_H
 
@@ -12,6 +12,7 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 
 extern __thread struct cache *thread_cache HIDDEN;
+extern __thread const char *thread_message HIDDEN; /* the last failure in words, static text; NULL: none */
 extern struct heap process_heap HIDDEN;
 
 /* Brings the heap up; done by the first call of all, whoever makes it. */

@@ -21,17 +21,14 @@ static bool to_file(void *context, const char *text, size_t size)
 
 bool observe_write_stats(struct heap *heap, int fd, bool json)
 {
-    static struct lock lock = {0, LOCK_RANK_START}; /* for `statistics`, too large for a signal's stack */
-    static struct statistics statistics;
+    struct statistics statistics;
     struct printer printer;
-    lock_take(&lock);
     statistics_read(heap, &statistics);
     printer_init(&printer, to_file, &fd);
     if (json)
         statistics_print_json(&printer, &statistics);
     else
         statistics_print_text(&printer, &statistics);
-    lock_release(&lock);
     return !printer.failed;
 }
 

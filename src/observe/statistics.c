@@ -162,7 +162,7 @@ static void xml_class(struct printer *p, unsigned i, const struct class_statisti
 {
     if (size_class->spans == 0)
         return;
-    size_t size = i == CLASS_LARGE ? 0 : class_size(i);
+    size_t size = i == CLASS_LARGE ? (size_t)PTRDIFF_MAX : class_size(i);
     uint64_t cached = size_class->held - size_class->live;
     print(p, "    <size from=\"%zu\" to=\"%zu\" total=\"%ju\" count=\"%ju\" live=\"%ju\" cached=\"%ju\"/>\n",
           i == 0 ? (size_t)0 : class_size(i - 1) + 1, size, size_class->held, size_class->live_blocks,

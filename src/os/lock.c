@@ -24,7 +24,8 @@ void lock_wake(struct lock *lock)
     os_futex_wake_one(&lock->state);
 }
 
-/* The ranks that this thread holds, one bit each.  Debug builds only, where the room in TLS is no matter. */
+#if CAIRN_DEBUG
+/* The ranks that this thread holds, one bit each; in release builds thread-local storage is too precious. */
 static __thread uint32_t held;
 
 void lock_rank_check(const struct lock *lock, bool taking)
@@ -34,3 +35,4 @@ void lock_rank_check(const struct lock *lock, bool taking)
         report_fatal("lock", lock, "taken out of rank");
     held = taking ? held | bit : held & ~bit;
 }
+#endif

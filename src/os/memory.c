@@ -15,9 +15,6 @@
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
 #endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -72,13 +69,6 @@ static bool advise(void *address, size_t size, int advice)
 bool os_purge(void *address, size_t size)
 {
     return advise(address, size, MADV_DONTNEED);
-}
-
-void os_populate(void *address, size_t size)
-{
-    int saved = errno;
-    (void)madvise(address, size, MADV_POPULATE_WRITE);
-    errno = saved;
 }
 
 void os_huge_pages(void *address, size_t size, bool wanted)

@@ -12,7 +12,7 @@
  *   move      moves pages from one place to another, leaving zero pages behind; may be NULL
  *   renew     puts fresh pages in place of moved ones, so that mappings can merge again; may be NULL
  *
- * Sources here: os (mmap), brk (the program break).  Neighbour: engine/arena.c, the only caller. */
+ * Sources here: os (mmap), brk (the program break).  Called by engine/grow.c, purge.c and large.c. */
 #ifndef SOURCE_SOURCE_H
 #define SOURCE_SOURCE_H
 

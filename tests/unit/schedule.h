@@ -82,8 +82,10 @@ static inline void schedule_switch(int me, bool may_stay)
     int next = options[count > 1 ? schedule_choose(count, may_stay) : 0];
     if (next == me)
         return;
+    bool finished =
+        schedule.actors[me].finished; /* the next run may begin as soon as the other one has its turn */
     CHECK(sem_post(&schedule.actors[next].go) == 0);
-    if (!schedule.actors[me].finished)
+    if (!finished)
         while (sem_wait(&schedule.actors[me].go) != 0)
             continue;
 }

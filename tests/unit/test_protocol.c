@@ -50,6 +50,9 @@ static void step_lock_release(struct lock *lock)
 #define init cache_init_
 #include "engine/cache.c"
 #undef init
+#define init large_init_
+#include "engine/large.c"
+#undef init
 #include "engine/heap.c"
 #include "engine/remote.c"
 
