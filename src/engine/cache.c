@@ -158,6 +158,7 @@ static void init(struct cache *cache, struct heap *heap)
     cache->heap = heap;
     cache->last_released = NULL;
     cache->retained_pages = 0;
+    cache->in_use = true;
 }
 
 struct cache *cache_make(struct heap *heap)
@@ -197,6 +198,7 @@ void cache_drop(struct cache *cache)
             drop_span(cache, cache->bins[size_class].first);
     }
     lock_take(&heap->lock);
+    cache->in_use = false;
     cache->next_idle = heap->meta.idle_caches;
     heap->meta.idle_caches = cache;
     heap->caches_in_use--;

@@ -153,7 +153,7 @@ struct bin {
     uint8_t level;  /* size of the next new span: doubles as the class proves busy */
 };
 
-/* Written by its thread only, except `next_*` (heap lock).
+/* Written by its thread only, except `next_*` and `in_use` (heap lock).
  * quick[i] == bins[class_of(8 * i)].first for every i. */
 struct cache {
     struct span *quick[QUICK_COUNT];
@@ -161,6 +161,7 @@ struct cache {
     struct block *last_released; /* the block whose free released its span: a second free is told by it */
     uint32_t retained_pages;     /* in empty spans kept for the next allocation */
     uint32_t life;               /* which thread in the cache's history has it; rises when one ends; atomic */
+    bool in_use;                 /* a living thread has it; for checks */
     struct cache *next_all;      /* every cache of the heap, ever */
     struct cache *next_idle;     /* caches whose thread is gone */
     struct bin bins[CLASS_COUNT];

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define STANDARD_ERROR 2
-#define SIGNAL_TRIES 1000
+#define SIGNAL_TRIES 20
 
 struct observe_settings observe_settings;
 static struct heap *observed; /* constant after observe_start */

@@ -244,13 +244,14 @@ static inline struct heap_found heap_check(struct heap *heap)
     CHECK_EQ(c->arenas, found.arenas);
     CHECK_EQ(heap_check_shared(heap), found.shared);
     CHECK_EQ(heap_check_queue(heap), found.queued);
-    size_t owned = 0, in_use = 0;
-    for (const struct cache *cache = heap->all_caches; cache != NULL; cache = cache->next_all) {
+    size_t owned = 0, caches = 0, idle = 0;
+    for (const struct cache *cache = heap->all_caches; cache != NULL; cache = cache->next_all, caches++)
         owned += heap_check_cache(cache);
-        in_use += cache->in_use;
-    }
+    for (const struct cache *cache = heap->meta.idle_caches; cache != NULL; cache = cache->next_idle, idle++)
+        for (unsigned i = 0; i < CLASS_COUNT; i++)
+            CHECK(cache->bins[i].spans == 0);
     CHECK_EQ(owned, found.owned);
-    CHECK_EQ(in_use, heap->caches_in_use);
+    CHECK_EQ(caches, heap->caches_in_use + idle);
     CHECK(load_relaxed(&heap->lock.state) == 0);
     CHECK_EQ(heap_check_stats(heap).live_blocks, found.live);
     return found;

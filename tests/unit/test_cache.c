@@ -217,12 +217,12 @@ static void exit_shares_what_is_in_use(void **state)
     struct span *span = span_of(block);
     size_t threads = heap.caches_in_use;
     cache_drop(a);
-    CHECK(heap.caches_in_use == threads - 1 && !a->in_use);
+    CHECK(heap.caches_in_use == threads - 1 && heap.meta.idle_caches == a);
     CHECK(is_shared(span) && is_shared(span_of(other)));
     heap_check(&heap);
     CHECK(span_of(allocate(b, SIZE)) == span && span->owner == b);
     struct cache *again = cache_make(&heap);
-    CHECK(again == a && a->in_use && a->message == NULL && a->retained_pages == 0);
+    CHECK(again == a && heap.meta.idle_caches == NULL && a->retained_pages == 0);
     heap_check(&heap);
     release(NULL, other);
     CHECK(pagemap_find(other) == NULL);

@@ -173,9 +173,10 @@ static void forms_agree(void **state)
         has("^  " #name " +%llu  [a-z]", (unsigned long long)t->name);
 #define EACH(DO)                                                                                             \
     DO(live)                                                                                                 \
-    DO(cached) DO(free) DO(metadata) DO(committed) DO(committed_peak) DO(reserved) DO(limit_hard)            \
-        DO(limit_soft) DO(live_blocks) DO(live_large) DO(allocations) DO(frees) DO(spans) DO(threads)        \
-            DO(arenas) DO(purged) DO(purges)
+    DO(cached)                                                                                               \
+    DO(free)                                                                                                 \
+    DO(metadata) DO(committed) DO(committed_peak) DO(reserved) DO(limit_hard) DO(limit_soft) DO(live_blocks) \
+        DO(live_large) DO(allocations) DO(frees) DO(spans) DO(threads) DO(arenas) DO(purged) DO(purges)
     EACH(LINE)
     has("^ +112 +1 +1 +112 +[0-9]+$");
     has("^ +large +1 +1 +102400 +102400$");
