@@ -71,6 +71,9 @@ set_source_files_properties(
 )
 
 cairn_shared_library(cairn cairn-objects)
+# First of all constructors: then its fork handlers are the outermost, and no other library's handler runs
+# while the heap is locked.
+target_link_options(cairn PRIVATE -Wl,-z,initfirst)
 cairn_shared_library(cairn-local cairn-internal)
 
 # libcairn.a: one object, in which every name but the public ones is local.

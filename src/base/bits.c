@@ -7,7 +7,7 @@ static uint64_t mask_in(size_t word, size_t from, size_t to)
     size_t first = word * BITS_PER_WORD;
     size_t low = from > first ? from - first : 0;
     size_t high = size_min(to - first, BITS_PER_WORD);
-    return word_mask(low, high);
+    return low < high ? word_mask(low, high) : 0;
 }
 
 void bits_set(uint64_t *bits, size_t from, size_t to)

@@ -31,13 +31,13 @@ static size_t find_in_arena(struct arena *arena, size_t pages, size_t align)
         return NOT_FOUND;
     for (size_t c = 0; c * CHUNK_PAGES < arena->pages; c++) {
         struct chunk *chunk = &arena->chunks[c];
-        if (chunk->room < pages)
+        if (chunk->room < size_min(pages, CHUNK_PAGES))
             continue;
         size_t from = c * CHUNK_PAGES;
         size_t found = find_between(arena, from, size_min(from + CHUNK_PAGES, arena->pages), pages, align);
         if (found != NOT_FOUND)
             return found;
-        if (align == PAGE_SIZE)
+        if (align == PAGE_SIZE && pages <= CHUNK_PAGES)
             chunk->room = (uint32_t)pages - 1;
     }
     if (align == PAGE_SIZE)
@@ -102,11 +102,11 @@ static enum error within_limits(struct heap *heap, size_t bytes)
     if (LIKELY(soft == SIZE_MAX))
         return OK;
     size_t total;
-    if (__builtin_add_overflow(heap_committed(heap), bytes, &total))
+    if (__builtin_add_overflow(heap_committed(heap) - heap->replaced_bytes, bytes, &total))
         return ERROR_LIMIT;
     if (total > soft && heap->counts.dirty_bytes > 0) {
         purge_down_to(heap, 0);
-        total = heap_committed(heap) + bytes;
+        total = heap_committed(heap) - heap->replaced_bytes + bytes;
     }
     return total <= heap->config.limit_hard ? OK : ERROR_LIMIT;
 }
@@ -115,20 +115,12 @@ static enum error within_limits(struct heap *heap, size_t bytes)
 
 enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run *run)
 {
-    return pages_take_for(heap, pages, 0, align, run);
-}
-
-enum error pages_take_for(struct heap *heap, size_t pages, size_t replaced, size_t align, struct run *run)
-{
-    enum error error = within_limits(heap, pages > replaced ? (pages - replaced) << PAGE_SHIFT : 0);
+    enum error error = within_limits(heap, pages << PAGE_SHIFT);
     while (error == OK && !find(heap, pages, align, run))
         error = grow(heap, pages, align); /* may open the lock, so others may take what it got: look again */
-    if (error != OK)
-        return error;
-    take(heap, run);
-    if (replaced == 0)
-        purge_for_peak(heap);
-    return OK;
+    if (error == OK)
+        take(heap, run);
+    return error;
 }
 
 bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more)
@@ -141,23 +133,22 @@ bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t mor
         return false; /* purging for the limit opened the lock */
     struct run run = {arena, at, more, false};
     take(heap, &run);
-    purge_for_peak(heap);
     return true;
 }
 
-/* Raises the room hints for the free run around [first, end). */
+/* Raises the room hints for the free run around [first, end), without walking far to find where it begins and ends. */
 static void note_room(struct arena *arena, size_t first, size_t end)
 {
-    size_t start = bits_run_start(arena->free, first, 0);
-    size_t stop = bits_next_clear(arena->free, end, size_min(end + CHUNK_PAGES, arena->pages));
-    if (stop == end + CHUNK_PAGES)
-        stop = arena->pages; /* long enough not to look for its true end */
+    size_t low = first > CHUNK_PAGES ? first - CHUNK_PAGES : 0;
+    size_t high = size_min(end + CHUNK_PAGES, arena->pages);
+    size_t start = bits_run_start(arena->free, first, low);
+    size_t stop = bits_next_clear(arena->free, end, high);
     for (size_t c = start / CHUNK_PAGES; c * CHUNK_PAGES < end; c++) {
         size_t room = stop - size_max(start, c * CHUNK_PAGES);
-        if (arena->chunks[c].room < room)
-            arena->chunks[c].room = (uint32_t)size_min(room, UINT32_MAX);
+        arena->chunks[c].room = (uint32_t)size_max(arena->chunks[c].room, size_min(room, CHUNK_PAGES));
     }
-    arena->room = size_max(arena->room, stop - start);
+    bool ends_known = (start > low || low == 0) && (stop < high || high == arena->pages);
+    arena->room = size_max(arena->room, ends_known ? stop - start : arena->pages);
 }
 
 void pages_give(struct heap *heap, struct arena *arena, size_t first, size_t pages, bool dirty)

@@ -29,9 +29,6 @@ ALWAYS_INLINE size_t span_first_page(const struct span *span)
  * new arena if it must.  May drop and retake the lock.  ERROR_LIMIT, ERROR_MEMORY. */
 enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run *run);
 
-/* The same for a run that replaces one of `replaced` pages, whose memory moves over: limits see the difference. */
-enum error pages_take_for(struct heap *heap, size_t pages, size_t replaced, size_t align, struct run *run);
-
 /* Takes the `more` pages from page `at` on, if they are free and within the limits. */
 bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more);
 

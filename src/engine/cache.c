@@ -192,10 +192,10 @@ static void drop_span(struct cache *cache, struct span *span)
 void cache_drop(struct cache *cache)
 {
     struct heap *heap = cache->heap;
-    count_up(&cache->life, 1); /* from here on others may take over what it leaves */
     for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
         while (cache->bins[size_class].spans > 0)
             drop_span(cache, cache->bins[size_class].first);
+        count_up(&cache->life, 1); /* from here on others may take over what it left */
     }
     lock_take(&heap->lock);
     cache->in_use = false;

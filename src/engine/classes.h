@@ -4,7 +4,7 @@
  *   size   8  16  32  ... 128 | 144  160 ... 256 | 288 ...     8 steps per doubling, to 16 KiB
  *
  * All but class 0 are multiples of 16, and a power of two from 16 on is always a class of its own, so that
- * alignment can be had by choosing a class (align_class). */
+ * alignment can be had by choosing a class (class_aligned_size). */
 #ifndef ENGINE_CLASSES_H
 #define ENGINE_CLASSES_H
 

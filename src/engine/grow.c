@@ -88,12 +88,12 @@ static void add_pages(struct heap *heap, struct arena *arena, size_t more)
     arena->pages += more;
     arena->free_pages += more;
     bits_set(arena->free, from, arena->pages);
-    bits_clear(arena->dirty, from, arena->pages);
-    size_t start = bits_run_start(arena->free, from, 0);
-    for (size_t c = start / CHUNK_PAGES; c * CHUNK_PAGES < arena->pages; c++)
-        arena->chunks[c].room =
-            (uint32_t)size_min(arena->pages - size_max(start, c * CHUNK_PAGES), UINT32_MAX);
-    arena->room = size_max(arena->room, arena->pages - start);
+    size_t start = bits_run_start(arena->free, from, from > CHUNK_PAGES ? from - CHUNK_PAGES : 0);
+    for (size_t c = start / CHUNK_PAGES; c * CHUNK_PAGES < arena->pages; c++) {
+        size_t room = size_min(arena->pages - size_max(start, c * CHUNK_PAGES), CHUNK_PAGES);
+        arena->chunks[c].room = (uint32_t)size_max(arena->chunks[c].room, room);
+    }
+    arena->room = arena->pages;
     count_up(&heap->counts.reserved_bytes, more << PAGE_SHIFT);
 }
 
@@ -209,7 +209,7 @@ static bool is_unused(const struct arena *arena)
     if (arena->free_pages != arena->pages)
         return false;
     for (size_t c = 0; c * CHUNK_PAGES < arena->pages; c++)
-        if (arena->chunks[c].dirty > 0 || arena->chunks[c].queued)
+        if (arena->chunks[c].dirty > 0)
             return false;
     return true;
 }
@@ -218,6 +218,8 @@ void arena_release_if_unused(struct heap *heap, struct arena *arena)
 {
     if (arena == heap->arenas || !is_unused(arena))
         return;
+    for (size_t c = 0; c * CHUNK_PAGES < arena->capacity; c++)
+        purge_forget(heap, &arena->chunks[c]);
     size_t size = arena->pages << PAGE_SHIFT;
     if (!arena->source->release(arena->source, (void *)arena->base, size))
         return;

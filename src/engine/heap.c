@@ -122,6 +122,15 @@ static bool stays(const struct span *span, size_t size)
     return size <= usable && (size >= usable / SHRINK_SHARE || class_of(size) == span->size_class);
 }
 
+/* No memory for a smaller block: the old one serves, as small as it can get. */
+COLD static void *keep_oversized(struct span *span, void *block, size_t size, enum error *error)
+{
+    if (span->size_class == CLASS_LARGE)
+        return large_resize(span, size, error);
+    store_relaxed(&span->heap->has_oversized, true);
+    return block;
+}
+
 void *heap_realloc(struct cache *cache, const char *call, void *block, size_t size, enum error *error)
 {
     struct span *span = heap_span_of(cache, call, block);
@@ -132,7 +141,7 @@ void *heap_realloc(struct cache *cache, const char *call, void *block, size_t si
     size_t usable = span_usable_size(span);
     void *fresh = heap_alloc(cache, size, false, error);
     if (fresh == NULL)
-        return size <= usable ? block : NULL; /* the old block is large enough, if not right */
+        return size <= usable ? keep_oversized(span, block, size, error) : NULL;
     memcpy(fresh, block, size_min(usable, size));
     heap_free(cache, call, block);
     return fresh;
@@ -143,6 +152,7 @@ void *heap_realloc(struct cache *cache, const char *call, void *block, size_t si
 bool heap_trim(struct heap *heap, size_t keep)
 {
     lock_take(&heap->lock);
+    large_recover_lost(heap);
     bool any = purge_down_to(heap, keep);
     lock_release(&heap->lock);
     return any;

@@ -38,11 +38,10 @@ static void init(struct span *span, struct heap *heap, const struct run *run)
 }
 
 /* Under the lock: a span with its pages, entered everywhere. */
-static struct span *make(struct heap *heap, size_t pages, size_t replaced, size_t align, struct run *run,
-                         enum error *error)
+static struct span *make(struct heap *heap, size_t pages, size_t align, struct run *run, enum error *error)
 {
     struct span *span = meta_span_alloc(heap);
-    *error = span != NULL ? pages_take_for(heap, pages, replaced, align, run) : ERROR_MEMORY;
+    *error = span != NULL ? pages_take(heap, pages, align, run) : ERROR_MEMORY;
     if (*error != OK) {
         if (span != NULL)
             meta_span_free(heap, span);
@@ -52,6 +51,7 @@ static struct span *make(struct heap *heap, size_t pages, size_t replaced, size_
     pagemap_set(span->base, 1, span);
     count_up(&heap->counts.spans, 1);
     count_up(&heap->counts.large_bytes, span->pages << PAGE_SHIFT);
+    purge_for_peak(heap);
     return span;
 }
 
@@ -78,7 +78,7 @@ void *large_alloc(struct heap *heap, size_t size, size_t align, bool zero, enum 
     }
     size_t pages = size_max((size + PAGE_SIZE - 1) >> PAGE_SHIFT, 1);
     lock_take(&heap->lock);
-    struct span *span = make(heap, pages, 0, size_max(align, PAGE_SIZE), &run, error);
+    struct span *span = make(heap, pages, size_max(align, PAGE_SIZE), &run, error);
     lock_release(&heap->lock);
     if (span == NULL)
         return NULL;
@@ -135,6 +135,7 @@ static bool resize_in_place(struct span *span, size_t pages)
         if (done) {
             span->pages = pages;
             count_up(&heap->counts.large_bytes, (pages - old) << PAGE_SHIFT);
+            purge_for_peak(heap);
         }
     }
     lock_release(&heap->lock);
@@ -147,23 +148,28 @@ static void copy_and_purge(struct source *source, char *from, char *to, size_t s
     for (size_t done = 0, step; done < size; done += step) {
         step = size_min(COPY_STEP, size - done);
         memcpy(to + done, from + done, step);
-        if (size > COPY_STEP)
-            (void)source->purge(source, from + done, step);
+        uintptr_t first = align_up((uintptr_t)from + done, os_page_size());
+        uintptr_t end = align_down((uintptr_t)from + done + step, os_page_size());
+        if (size > COPY_STEP && first < end)
+            (void)source->purge(source, (void *)first, end - first);
     }
 }
 
-static bool same_pages_movable(const struct span *from, const struct run *to)
+/* Pages that came from elsewhere are mappings of their own, and only one mapping can be moved at a time. */
+static bool is_movable(const struct span *from, const struct run *to)
 {
-    size_t mask = os_page_size() - 1;
-    return from->pages >= MOVE_PAGES_MIN && from->arena->source == to->arena->source &&
-           from->arena->source->move != NULL &&
-           ((from->base | arena_address(to->arena, to->first) | (from->pages << PAGE_SHIFT)) & mask) == 0;
+    uintptr_t mask = os_page_size() - 1;
+    uintptr_t edges = from->base | (from->pages << PAGE_SHIFT) | arena_address(to->arena, to->first) |
+                      (to->pages << PAGE_SHIFT);
+    return from->pages >= MOVE_PAGES_MIN && !from->is_moved && from->arena->source == to->arena->source &&
+           from->arena->source->move != NULL && from->arena->source->renew != NULL && (edges & mask) == 0;
 }
 
 /* The old pages are at a new place, or copied there; the span that had them goes. */
 static void retire_moved(struct span *span, bool clean)
 {
     struct heap *heap = span->heap;
+    size_t old = span->pages << PAGE_SHIFT;
     lock_take(&heap->lock);
     pagemap_set(span->base, 1, NULL);
     if (clean) {
@@ -174,8 +180,51 @@ static void retire_moved(struct span *span, bool clean)
     }
     store_relaxed(&span->frees, 1);
     span_retire_descriptor(heap, span);
+    heap->replaced_bytes -= old;
+    purge_for_peak(heap);
     purge_by_rules(heap);
     lock_release(&heap->lock);
+}
+
+/* The target may be gone: the block stays where it is, and the new span, with perhaps no memory behind it, waits in
+ * heap->lost until its pages can be renewed. */
+COLD static void *abandon_resize(struct span *fresh, size_t old, enum error *error)
+{
+    struct heap *heap = fresh->heap;
+    lock_take(&heap->lock);
+    heap->replaced_bytes -= old;
+    fresh->next = heap->lost;
+    heap->lost = fresh;
+    lock_release(&heap->lock);
+    *error = ERROR_MEMORY;
+    return NULL;
+}
+
+void large_recover_lost(struct heap *heap)
+{
+    struct span *span = heap->lost;
+    heap->lost = NULL;
+    while (span != NULL) {
+        struct span *next = span->next;
+        struct source *source = span->arena->source;
+        if (source->renew(source, (void *)span->base, span->pages << PAGE_SHIFT)) {
+            pagemap_set(span->base, 1, NULL);
+            pages_give(heap, span->arena, span_first_page(span), span->pages, false);
+            count_down(&heap->counts.large_bytes, span->pages << PAGE_SHIFT);
+            store_relaxed(&span->frees, 1);
+            span_retire_descriptor(heap, span);
+        } else {
+            span->next = heap->lost;
+            heap->lost = span;
+        }
+        span = next;
+    }
+}
+
+/* A move that failed may have unmapped the target; a purge succeeds only where all of it is mapped. */
+static bool target_is_mapped(struct source *source, void *to, size_t size)
+{
+    return source->purge(source, to, size) || source->renew(source, to, size);
 }
 
 void *large_resize(struct span *span, size_t size, enum error *error)
@@ -189,20 +238,24 @@ void *large_resize(struct span *span, size_t size, enum error *error)
     size_t pages = size_max((size + PAGE_SIZE - 1) >> PAGE_SHIFT, 1);
     if (resize_in_place(span, pages))
         return (void *)span->base;
+    size_t old = span->pages << PAGE_SHIFT;
     lock_take(&heap->lock);
-    struct span *fresh = make(heap, pages, span->pages, PAGE_SIZE, &run, error);
+    heap->replaced_bytes += old;
+    struct span *fresh = make(heap, pages, PAGE_SIZE, &run, error);
+    if (fresh == NULL)
+        heap->replaced_bytes -= old;
     lock_release(&heap->lock);
     if (fresh == NULL)
         return NULL;
+    struct source *source = span->arena->source;
     char *from = (char *)span->base, *to = (char *)fresh->base;
-    size_t moved = span->pages << PAGE_SHIFT;
-    bool clean =
-        same_pages_movable(span, &run) && span->arena->source->move(span->arena->source, from, to, moved);
+    bool clean = is_movable(span, &run) && source->move(source, from, to, old);
     if (clean) {
         fresh->is_moved = 1;
-        clean = !span->is_moved; /* a place that pages were moved to keeps the mark: give() renews it */
     } else {
-        copy_and_purge(span->arena->source, from, to, moved);
+        if (is_movable(span, &run) && !target_is_mapped(source, to, run.pages << PAGE_SHIFT))
+            return abandon_resize(fresh, old, error);
+        copy_and_purge(source, from, to, old);
     }
     retire_moved(span, clean);
     return to;

@@ -15,4 +15,7 @@ bool large_free(struct span *span, void *block);
  * place.  NULL with *error set: nothing has changed. */
 void *large_resize(struct span *span, size_t size, enum error *error);
 
+/* Tries again to get the pages back that a failed resize has left without memory.  Under the heap's lock. */
+void large_recover_lost(struct heap *heap);
+
 #endif

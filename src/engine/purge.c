@@ -11,12 +11,32 @@
 #define PEAK_SIXTEENTHS 3
 #define BOOST_MS 2000 /* what regret has added to the keep loses a quarter in this time */
 
+static void unlink_chunk(struct heap *heap, struct chunk *chunk)
+{
+    if (chunk->previous != NULL)
+        chunk->previous->next = chunk->next;
+    else
+        heap->dirty_first = chunk->next;
+    if (chunk->next != NULL)
+        chunk->next->previous = chunk->previous;
+    else
+        heap->dirty_last = chunk->previous;
+    chunk->queued = false;
+}
+
+void purge_forget(struct heap *heap, struct chunk *chunk)
+{
+    if (chunk->queued)
+        unlink_chunk(heap, chunk);
+}
+
 void purge_requeue(struct heap *heap, struct chunk *chunk)
 {
     if (chunk->queued)
-        return;
+        unlink_chunk(heap, chunk);
     chunk->queued = true;
     chunk->next = NULL;
+    chunk->previous = heap->dirty_last;
     if (heap->dirty_last == NULL)
         heap->dirty_first = chunk;
     else
@@ -27,12 +47,8 @@ void purge_requeue(struct heap *heap, struct chunk *chunk)
 static struct chunk *dequeue(struct heap *heap)
 {
     struct chunk *chunk = heap->dirty_first;
-    if (chunk == NULL)
-        return NULL;
-    heap->dirty_first = chunk->next;
-    if (heap->dirty_first == NULL)
-        heap->dirty_last = NULL;
-    chunk->queued = false;
+    if (chunk != NULL)
+        unlink_chunk(heap, chunk);
     return chunk;
 }
 
@@ -128,15 +144,22 @@ static size_t purge_chunk(struct heap *heap, struct chunk *chunk)
 bool purge_down_to(struct heap *heap, size_t target)
 {
     bool any = false;
+    struct chunk *refused =
+        NULL; /* the first that the system kept: back at the queue's end, it marks the end */
     while (heap->counts.dirty_bytes > target) {
         struct chunk *chunk = dequeue(heap);
         if (chunk == NULL)
             break;
+        if (chunk == refused) {
+            purge_requeue(heap, chunk);
+            break;
+        }
         if (chunk->dirty == 0)
             continue;
-        if (purge_chunk(heap, chunk) == 0)
-            break; /* the system keeps it: not now */
-        any = true;
+        if (purge_chunk(heap, chunk) > 0)
+            any = true;
+        else if (refused == NULL)
+            refused = chunk;
     }
     return any;
 }
@@ -149,7 +172,7 @@ static size_t keep_usual(const struct heap *heap)
 
 void purge_for_peak(struct heap *heap)
 {
-    size_t committed = heap_committed(heap);
+    size_t committed = heap_committed(heap) - heap->replaced_bytes;
     if (LIKELY(committed <= heap->counts.committed_peak))
         return;
     size_t excess = committed - heap->counts.committed_peak;
@@ -158,7 +181,7 @@ void purge_for_peak(struct heap *heap)
         size_max(dirty > excess ? dirty - excess : 0, heap->counts.span_bytes / 16 * PEAK_SIXTEENTHS);
     if (dirty > target)
         (void)purge_down_to(heap, target);
-    committed = heap_committed(heap);
+    committed = heap_committed(heap) - heap->replaced_bytes;
     if (committed > heap->counts.committed_peak)
         store_relaxed(&heap->counts.committed_peak, committed);
 }
@@ -169,17 +192,21 @@ static size_t may_stay_dirty(struct heap *heap, uint64_t now)
         heap->keep_boost -= heap->keep_boost / 4;
         heap->boost_at = now;
     }
-    return keep_usual(heap) + heap->keep_boost;
+    size_t keep;
+    return __builtin_add_overflow(keep_usual(heap), heap->keep_boost, &keep) ? SIZE_MAX : keep;
 }
 
 static void purge_by_age(struct heap *heap, uint64_t now)
 {
     struct chunk *chunk = heap->dirty_first;
+    while (chunk != NULL && chunk->dirty == 0) {
+        unlink_chunk(heap, chunk);
+        chunk = heap->dirty_first;
+    }
     if (chunk == NULL || now - chunk->freed_at < heap->config.purge_delay)
         return;
-    dequeue(heap);
-    if (chunk->dirty > 0)
-        (void)purge_chunk(heap, chunk);
+    unlink_chunk(heap, chunk);
+    (void)purge_chunk(heap, chunk);
 }
 
 /* The program break sinks when more is free at its top than may stay. */

@@ -16,8 +16,11 @@
 /* Pages [first, end) have just become free and dirty. */
 void purge_enqueue(struct heap *heap, struct arena *arena, size_t first, size_t end);
 
-/* The chunk still has free dirty pages. */
+/* The chunk has free dirty pages, used last just now: to the end of the queue. */
 void purge_requeue(struct heap *heap, struct chunk *chunk);
+
+/* The chunk has no free dirty pages: out of the queue, if it is there. */
+void purge_forget(struct heap *heap, struct chunk *chunk);
 
 /* Pages that had been purged are in use again: keep more for a while. */
 void purge_note_regret(struct heap *heap, size_t bytes);

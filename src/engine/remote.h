@@ -9,7 +9,7 @@
  * the span's heap. */
 void remote_free(struct cache *cache, struct span *span, struct block *block);
 
-/* Makes a shared span of `class` the cache's own, at the front of its empty bin.  False when there is none. */
+/* Makes a shared span of `class` the cache's own, the only one in its empty bin.  False when there is none. */
 bool shared_take(struct cache *cache, unsigned size_class);
 
 /* The owner leaves a span that has blocks in use and is in no list. */

@@ -49,6 +49,7 @@ struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, s
         init(span, heap, size_class, &run, owner);
         pagemap_set(span->base, span->pages, span);
         count_up(&heap->counts.spans, 1);
+        purge_for_peak(heap);
     } else if (span != NULL) {
         meta_span_free(heap, span);
         span = NULL;

@@ -171,11 +171,13 @@ struct cache {
 
 /* One chunk's share in purging.  Under the heap lock. */
 struct chunk {
-    struct chunk *next; /* in the heap's queue of chunks with free dirty pages, longest unused first */
-    uint64_t freed_at;  /* ms, when pages were freed here last */
-    uint32_t room;      /* no free run that starts here is longer than this many pages; may be too high */
-    uint16_t dirty;     /* free dirty pages */
-    uint16_t purged;    /* clean pages that were dirty once: reusing them means that purging was early */
+    struct chunk *next,
+        *previous;     /* in the heap's queue of chunks with free dirty pages, longest unused first */
+    uint64_t freed_at; /* ms, when pages were freed here last */
+    uint32_t
+        room; /* no free run that starts here has more pages than this, up to CHUNK_PAGES; may be too high */
+    uint16_t dirty;  /* free dirty pages */
+    uint16_t purged; /* clean pages that were dirty once: reusing them means that purging was early */
     bool queued;
     struct arena *arena; /* constant */
 };
@@ -242,10 +244,14 @@ struct heap {
     struct cache *all_caches;
     size_t caches_in_use;
     struct chunk *dirty_first, *dirty_last; /* the queue of chunks to purge */
+    size_t
+        replaced_bytes; /* in spans whose contents are on their way to another: not counted against limits */
     size_t keep_boost;  /* bytes that may stay dirty on top, because purged pages were soon needed again */
     uint64_t boost_at;  /* ms, when keep_boost last changed */
     uint64_t purged_at; /* ms, of the last purge */
     struct span *shared_first[CLASS_COUNT], *shared_last[CLASS_COUNT];
+    struct span *lost;      /* large spans that a failed resize left, with pages perhaps not mapped */
+    bool has_oversized;     /* a realloc left a block larger than its size asks for; atomic */
     const void *last_large; /* the large block freed last; atomic */
     struct lock late_lock;  /* for `late` */
     struct cache *late;     /* shared by threads whose own cache is already gone */

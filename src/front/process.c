@@ -71,8 +71,13 @@ void process_start(void)
         os_fork_hooks(before_fork, after_fork_parent, after_fork_child);
 }
 
-__attribute__((constructor(101))) static void on_load(void)
+/* glibc calls constructors with main's arguments.  This one is the first of all (the library is linked with
+ * -z initfirst), so that its fork handlers are the outermost: no other library's run while the heap is locked. */
+__attribute__((constructor(101))) static void on_load(int argc, char **argv, char **environment)
 {
+    (void)argc;
+    (void)argv;
+    os_environment_set(environment);
     process_start();
     lock_take(&start_lock);
     read_options();
@@ -251,6 +256,6 @@ void process_check_size(const char *call, const void *block, size_t align, size_
         fits = size > usable - PAGE_SIZE || (align > BLOCK_ALIGN && usable == PAGE_SIZE);
     else if (fits)
         fits = size >= usable / 2 || (asked <= CLASS_SIZE_MAX && class_of(asked) == span->size_class);
-    if (!fits)
+    if (!fits && !(size <= usable && load_relaxed(&span->heap->has_oversized)))
         report_fatal(call, block, "wrong size for");
 }

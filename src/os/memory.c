@@ -55,13 +55,14 @@ bool os_map_over(void *address, size_t size)
     return got != MAP_FAILED;
 }
 
+#define ADVISE_TRIES 10
+
 static bool advise(void *address, size_t size, int advice)
 {
     int saved = errno;
-    int result;
-    do {
+    int result = madvise(address, size, advice);
+    for (int again = 0; result != 0 && errno == EAGAIN && again < ADVISE_TRIES; again++)
         result = madvise(address, size, advice);
-    } while (result != 0 && errno == EAGAIN);
     errno = saved;
     return result == 0;
 }

@@ -55,6 +55,9 @@ bool os_on_signal(int number, void (*handler)(int));
 
 const char *os_environment(const char *name); /* NULL when not set, or not known yet */
 bool os_environment_ready(void);
+
+/* For a constructor that runs before the C library's own: the environment that it was called with. */
+void os_environment_set(char **entries);
 bool os_is_privileged(void); /* set-user-id and the like: the environment is not to be trusted */
 unsigned os_process_id(void);
 

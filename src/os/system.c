@@ -77,17 +77,25 @@ bool os_on_signal(int number, void (*handler)(int))
     return sigaction(number, &action, NULL) == 0;
 }
 
+static char **early_environment; /* until the C library knows its own */
+
 bool os_environment_ready(void)
 {
-    return environ != NULL;
+    return environ != NULL || early_environment != NULL;
+}
+
+void os_environment_set(char **entries)
+{
+    early_environment = entries;
 }
 
 const char *os_environment(const char *name)
 {
     size_t length = strlen(name);
-    if (environ == NULL)
+    char **entries = environ != NULL ? environ : early_environment;
+    if (entries == NULL)
         return NULL;
-    for (char **entry = environ; *entry != NULL; entry++)
+    for (char **entry = entries; *entry != NULL; entry++)
         if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
             return *entry + length + 1;
     return NULL;

@@ -109,7 +109,7 @@ static inline void heap_check_room(const struct arena *arena)
         end = bits_next_clear(arena->free, at, arena->pages);
         CHECKF(arena->room >= end - at, "arena hint %zu hides a run of %zu", arena->room, end - at);
         for (size_t c = at / CHUNK_PAGES; c * CHUNK_PAGES < end; c++) {
-            size_t room = end - size_max(at, c * CHUNK_PAGES);
+            size_t room = size_min(end - size_max(at, c * CHUNK_PAGES), CHUNK_PAGES);
             CHECKF(arena->chunks[c].room >= room, "chunk %zu: hint %u hides a run of %zu", c,
                    arena->chunks[c].room, room);
         }

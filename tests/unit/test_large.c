@@ -169,7 +169,7 @@ static void moves_pages(void **state)
     CHECK(check_nonzero(moved, 2 * MiB) == 2 * MiB);
 }
 
-/* Moved twice: the place in between is renewed when it is left. */
+/* What was moved is a mapping of its own inside another, so the next time it is copied; the place is renewed. */
 static void moves_again(void **state)
 {
     (void)state;
@@ -178,7 +178,7 @@ static void moves_again(void **state)
     allocate(PAGE_SIZE);
     for (size_t gap = MiB; gap >= PAGE_SIZE && resize(moved, 3 * MiB) == moved; gap /= 2)
         hemmed_in(gap, 2);
-    CHECK(fake.moves == 2 && fake.renews == 1 && heap.counts.dirty_bytes == 0);
+    CHECK(fake.moves == 1 && fake.renews == 1 && heap.counts.dirty_bytes == 0);
     heap_check(&heap);
 }
 
@@ -200,7 +200,7 @@ static void small_ones_are_copied(void **state)
     char *copy = resize(block, 200 * KiB);
     CHECK(copy != block && fake.moves == 0 && !pagemap_find(copy)->is_moved);
     CHECK_FILLED(copy, 124 * KiB, 1);
-    CHECK_EQ(heap.counts.dirty_bytes, 124 * KiB);
+    CHECK_EQ(heap.counts.dirty_bytes, 0);
     block = hemmed_in(128 * KiB, 2);
     CHECK_FILLED(resize(block, 256 * KiB), 128 * KiB, 2);
     CHECK_EQ(fake.moves, 1);
@@ -215,12 +215,13 @@ static void copies_without_move(void **state)
     char *copy = resize(block, 2 * MiB);
     CHECK(fake.moves == 1 && !pagemap_find(copy)->is_moved);
     CHECK_FILLED(copy, MiB, 7);
-    CHECK(heap.counts.dirty_bytes == MiB && fake.purges == 0);
+    CHECK(heap.counts.dirty_bytes == 0 && fake.purges > 0); /* nothing stays dirty at a peak */
     heap_check(&heap);
     fake.source.move = NULL;
     block = hemmed_in(20 * MiB, 8);
+    size_t purges = fake.purges;
     copy = resize(block, 30 * MiB);
-    CHECK(fake.moves == 1 && fake.purges == 3);
+    CHECK(fake.moves == 1 && fake.purges >= purges + 3);
     CHECK_FILLED(copy, 20 * MiB, 8);
 }
 
@@ -294,7 +295,6 @@ static void a_second_free_is_noticed(void **state)
 static void the_peak_counts_moved_blocks(void **state)
 {
     (void)state;
-    KNOWN_DEFECT();
     char *moved = resize(hemmed_in(MiB, 1), 50 * MiB);
     release(moved);
     heap_trim(&heap, 0);

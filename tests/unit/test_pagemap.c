@@ -16,7 +16,7 @@ static unsigned maps;
 
 void *__wrap_os_map(void *hint, size_t size)
 {
-    maps++;
+    __atomic_fetch_add(&maps, 1, __ATOMIC_RELAXED);
     return refuse ? NULL : __real_os_map(hint, size);
 }
 

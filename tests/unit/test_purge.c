@@ -204,7 +204,6 @@ static void use_keeps_a_chunk(void **state)
 static void a_busy_chunk_holds_up_no_other(void **state)
 {
     (void)state;
-    KNOWN_DEFECT();
     heap.config.keep_least = 64 * MiB;
     void *busy = allocate(4 * MiB), *idle = allocate(4 * MiB);
     release(busy);
@@ -284,7 +283,6 @@ static void regret_is_bounded(void **state)
 static void keeping_all_keeps_all(void **state)
 {
     (void)state;
-    KNOWN_DEFECT();
     heap.config.keep_least = SIZE_MAX;
     release(allocate(8 * MiB));
     CHECK(fake.purges == 0);

@@ -148,7 +148,7 @@ static void print_as(void (*form)(struct printer *p, const struct statistics *s)
     CHECK(!p.failed);
 }
 
-static void has(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void has(const char *format, ...)
 {
     char expression[300];
     va_list arguments;
@@ -171,12 +171,12 @@ static void forms_agree(void **state)
         has("^  " #name " +none  [a-z]");                                                                    \
     else                                                                                                     \
         has("^  " #name " +%llu  [a-z]", (unsigned long long)t->name);
+/* clang-format off */
 #define EACH(DO)                                                                                             \
-    DO(live)                                                                                                 \
-    DO(cached)                                                                                               \
-    DO(free)                                                                                                 \
-    DO(metadata) DO(committed) DO(committed_peak) DO(reserved) DO(limit_hard) DO(limit_soft) DO(live_blocks) \
-        DO(live_large) DO(allocations) DO(frees) DO(spans) DO(threads) DO(arenas) DO(purged) DO(purges)
+    DO(live) DO(cached) DO(free) DO(metadata) DO(committed) DO(committed_peak) DO(reserved) DO(limit_hard)   \
+    DO(limit_soft) DO(live_blocks) DO(live_large) DO(allocations) DO(frees) DO(spans) DO(threads) DO(arenas) \
+    DO(purged) DO(purges)
+    /* clang-format on */
     EACH(LINE)
     has("^ +112 +1 +1 +112 +[0-9]+$");
     has("^ +large +1 +1 +102400 +102400$");
