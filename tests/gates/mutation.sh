@@ -120,7 +120,8 @@ mistake grow.c "an arena in use is released" "    if (arena->free_pages != arena
 mistake grow.c "bits of a descriptor used again are not cleared" "        bits_clear(arena->free, 0, arena->capacity);" ""
 mistake pagemap.c "only the first page of a span is entered" "end = page + pages;" "end = page + size_min(pages, 1);"
 mistake meta.c "a descriptor is handed out twice" "    heap->meta.free_spans = span->next;" ""
-mistake classes.c "alignment by the wrong class" "class_size(class_of(wanted)) % alignment != 0" "wanted % alignment != 0"
+mistake classes.h "the classes up to 128 bytes begin one byte early" "(size + 15) / 16" "(size + 16) / 16"
+mistake classes.c "spans of few blocks" "#define SPAN_BLOCKS_MIN 4" "#define SPAN_BLOCKS_MIN 1"
 
 # ---- Large blocks
 mistake large.c "calloc's pages are not zeroed" "if (zero && !run.zero)" "if (zero && run.zero)"
