@@ -135,11 +135,18 @@ static void after_unowned_push(struct heap *heap, struct span *span, uint64_t re
     release_if_empty(span, remote);
 }
 
-/* Whether the thread may have a span that was left: by itself, or by a thread that is gone. */
-static bool may_take(const struct cache *cache, const struct span *span)
+/* Whether the thread may have a span without owner in which it frees: what it left itself, and a full one that a
+ * thread left that is gone.  Not that thread's listed ones: those wait for a thread in need, and taking them made idle
+ * threads hoard (docs/measurements.md). */
+static bool may_take(const struct cache *cache, const struct span *span, uint64_t remote)
 {
     const struct cache *last = load_relaxed(&span->last_owner);
-    return last == cache || last == NULL || load_relaxed(&last->life) != load_relaxed(&span->last_life);
+    if ((remote & REMOTE_UNOWNED) == 0)
+        return false;
+    if (last == cache && load_relaxed(&span->last_life) == load_relaxed(&cache->life))
+        return true;
+    return (remote & REMOTE_LISTED) == 0 &&
+           (last == NULL || load_relaxed(&last->life) != load_relaxed(&span->last_life));
 }
 
 void remote_free(struct cache *cache, struct span *span, struct block *block)
@@ -148,7 +155,7 @@ void remote_free(struct cache *cache, struct span *span, struct block *block)
     uint64_t list_at = size_max(span->capacity / LIST_SHARE, 1);
     uint64_t now = load_relaxed(&span->remote);
     uint64_t next;
-    if (cache != NULL && (now & REMOTE_UNOWNED) != 0 && may_take(cache, span) && take_over(span, &now)) {
+    if (cache != NULL && may_take(cache, span, now) && take_over(span, &now)) {
         free_as_owner(cache, span, block, now);
         return;
     }

@@ -47,8 +47,8 @@
  *   FULL     OWNED    C that frees and may        CAS remote: U -> 0, then owner = C, collect
  *   FULL     SHARED   anybody else who frees      pushes on remote; the push that makes 1/8 free sets L and
  *                                                 then lists the span (heap lock)
+ *   SHARED   OWNED    C, who left it, by freeing  CAS remote -> 0, then unlist under the heap lock
  *   SHARED   OWNED    C in need of a span         under the heap lock: CAS remote -> 0, unlist
- *   SHARED   OWNED    C that frees and may        CAS remote -> 0, then unlist under the heap lock
  *   any      freed    who frees the last block    the owner directly; others become owner first
  *
  * The CAS on `remote` is the only place where ownership changes hands: its release half publishes what the
@@ -57,7 +57,7 @@
  * Listing happens under the heap lock and only while U and L are both set; who takes a span with L set goes
  * through that lock afterwards, so a late lister finds U or L gone, or its entry is undone.
  *
- * By freeing, a thread may take over what it left itself, and what a thread left that is gone.  So a thread that
+ * By freeing, a thread may take over spans that it left itself, and FULL ones that a thread left that is gone.  So a thread that
  * allocates keeps its spans, and one that only frees hoards nothing: what it frees becomes SHARED.
  */
 #ifndef ENGINE_TYPES_H

@@ -260,7 +260,7 @@ static void exit_leaves_full_spans_to_all(void **state)
     CHECK(span->owner == b);
 }
 
-/* The same for what it had not filled: SHARED -> OWNED by a free of any thread. */
+/* What it had not filled waits for a thread in need: frees go to the remote list, the last one ends it. */
 static void exit_leaves_used_spans_to_all(void **state)
 {
     (void)state;
@@ -269,8 +269,9 @@ static void exit_leaves_used_spans_to_all(void **state)
     cache_drop(a);
     CHECK(is_shared(span));
     release(b, first);
-    CHECK(span->owner == b && !span->is_shared);
+    CHECK(span->owner == NULL && is_shared(span));
     release(b, second);
+    CHECK(pagemap_find(second) == NULL);
     heap_check(&heap);
     a = cache_make(&heap);
 }
