@@ -166,10 +166,9 @@ static bool is_movable(const struct span *from, const struct run *to)
 }
 
 /* The old pages are at a new place, or copied there; the span that had them goes. */
-static void retire_moved(struct span *span, bool clean)
+static void retire_moved(struct span *span, size_t replaced, bool clean)
 {
     struct heap *heap = span->heap;
-    size_t old = span->pages << PAGE_SHIFT;
     lock_take(&heap->lock);
     pagemap_set(span->base, 1, NULL);
     if (clean) {
@@ -180,7 +179,9 @@ static void retire_moved(struct span *span, bool clean)
     }
     store_relaxed(&span->frees, 1);
     span_retire_descriptor(heap, span);
-    heap->replaced_bytes -= old;
+    heap->replaced_bytes -= replaced;
+    if (heap_committed(heap) > size_min(heap->config.limit_soft, heap->config.limit_hard))
+        (void)purge_down_to(heap, 0);
     purge_for_peak(heap);
     purge_by_rules(heap);
     lock_release(&heap->lock);
@@ -188,11 +189,11 @@ static void retire_moved(struct span *span, bool clean)
 
 /* The target may be gone: the block stays where it is, and the new span, with perhaps no memory behind it, waits in
  * heap->lost until its pages can be renewed. */
-COLD static void *abandon_resize(struct span *fresh, size_t old, enum error *error)
+COLD static void *abandon_resize(struct span *fresh, size_t replaced, enum error *error)
 {
     struct heap *heap = fresh->heap;
     lock_take(&heap->lock);
-    heap->replaced_bytes -= old;
+    heap->replaced_bytes -= replaced;
     fresh->next = heap->lost;
     heap->lost = fresh;
     lock_release(&heap->lock);
@@ -239,11 +240,13 @@ void *large_resize(struct span *span, size_t size, enum error *error)
     if (resize_in_place(span, pages))
         return (void *)span->base;
     size_t old = span->pages << PAGE_SHIFT;
+    size_t replaced =
+        span->pages >= MOVE_PAGES_MIN ? old : 0; /* never there twice: moved, or purged behind a copy */
     lock_take(&heap->lock);
-    heap->replaced_bytes += old;
+    heap->replaced_bytes += replaced;
     struct span *fresh = make(heap, pages, PAGE_SIZE, &run, error);
     if (fresh == NULL)
-        heap->replaced_bytes -= old;
+        heap->replaced_bytes -= replaced;
     lock_release(&heap->lock);
     if (fresh == NULL)
         return NULL;
@@ -254,9 +257,9 @@ void *large_resize(struct span *span, size_t size, enum error *error)
         fresh->is_moved = 1;
     } else {
         if (is_movable(span, &run) && !target_is_mapped(source, to, run.pages << PAGE_SHIFT))
-            return abandon_resize(fresh, old, error);
+            return abandon_resize(fresh, replaced, error);
         copy_and_purge(source, from, to, old);
     }
-    retire_moved(span, clean);
+    retire_moved(span, replaced, clean);
     return to;
 }
