@@ -14,10 +14,23 @@ cp -r "$source_dir"/{CMakeLists.txt,CMakePresets.json,cmake,include,scripts,src,
 cmake --log-level=WARNING -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCAIRN_WERROR=OFF '-DCAIRN_TEST_FOLDERS=unit;fault' >/dev/null
 
-# Success means that nothing was noticed.
+# Whether all tests pass; a build that fails, or a run that somebody ends, is no answer.
 passes() {
+    local status=0
     cmake --build "$work/build" --target tests >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-    timeout "${limit:-600}" ctest --test-dir "$work/build" -LE long -j 2 --stop-on-failure >"$work/log" 2>&1
+    timeout "${limit:-600}" ctest --test-dir "$work/build" -LE long -j 2 --stop-on-failure >"$work/log" 2>&1 || status=$?
+    case $status in
+    0) return 0 ;;
+    8 | 124) return 1 ;; # a test failed; time ran out
+    esac
+    echo "ctest ended with status $status"
+    exit 1
+}
+
+# The tests that failed in the last run.
+failed() {
+    sed -nE 's,^.*(unit/test_[a-z_]+|fault/test_[a-z_]+) \.+.*(Failed|Exception|Timeout|aborted).*$,\1,p' "$work/log" |
+        sort -u | tr '\n' ' '
 }
 
 begin=$SECONDS
@@ -47,8 +60,7 @@ mistake() {
         unnoticed+=("$1: $2")
         echo "not noticed: $1: $2"
     else
-        echo "noticed: $1: $2 ($(grep -oE '(unit|fault)/test_[a-z_]+ \.+.*(Failed|Exception|Timeout)|Timeout' "$work/log" |
-            grep -oE 'test_[a-z_]+' | sort -u | tr '\n' ' '))"
+        echo "noticed: $1: $2: $(failed)"
     fi
     cp "$work/before" "$file"
 }
@@ -88,8 +100,7 @@ mistake cache.c "left full whatever others freed meanwhile" "    if (cas_acq_rel
     "    (void)expected;
     store_relaxed(&span->remote, REMOTE_UNOWNED);
     if (true)"
-mistake cache.c "what others freed is not seen at exit" "    (void)span_collect(span);
-    cache_remove(cache, span);" "    cache_remove(cache, span);"
+mistake cache.c "a thread that ends keeps its claims" "count_up(&cache->life, 1);" ""
 mistake cache.c "an empty span stays in its bin" "    cache_remove(cache, span);
     cache->last_released" "    cache->last_released"
 mistake cache.c "kept spans are not counted" "        cache->retained_pages += (uint32_t)span->pages;" ""
