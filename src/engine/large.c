@@ -165,6 +165,12 @@ static bool is_movable(const struct span *from, const struct run *to)
            from->arena->source->move != NULL && from->arena->source->renew != NULL && (edges & mask) == 0;
 }
 
+/* Under the lock.  Less may be left than was added: the child of a fork begins at 0. */
+static void end_replacing(struct heap *heap, size_t bytes)
+{
+    heap->replaced_bytes -= size_min(heap->replaced_bytes, bytes);
+}
+
 /* The old pages are at a new place, or copied there; the span that had them goes. */
 static void retire_moved(struct span *span, size_t replaced, bool clean)
 {
@@ -179,7 +185,7 @@ static void retire_moved(struct span *span, size_t replaced, bool clean)
     }
     store_relaxed(&span->frees, 1);
     span_retire_descriptor(heap, span);
-    heap->replaced_bytes -= replaced;
+    end_replacing(heap, replaced);
     if (heap_committed(heap) > size_min(heap->config.limit_soft, heap->config.limit_hard))
         (void)purge_down_to(heap, 0);
     purge_for_peak(heap);
@@ -193,7 +199,7 @@ COLD static void *abandon_resize(struct span *fresh, size_t replaced, enum error
 {
     struct heap *heap = fresh->heap;
     lock_take(&heap->lock);
-    heap->replaced_bytes -= replaced;
+    end_replacing(heap, replaced);
     fresh->next = heap->lost;
     heap->lost = fresh;
     lock_release(&heap->lock);
@@ -246,7 +252,7 @@ void *large_resize(struct span *span, size_t size, enum error *error)
     heap->replaced_bytes += replaced;
     struct span *fresh = make(heap, pages, PAGE_SIZE, &run, error);
     if (fresh == NULL)
-        heap->replaced_bytes -= replaced;
+        end_replacing(heap, replaced);
     lock_release(&heap->lock);
     if (fresh == NULL)
         return NULL;

@@ -5,6 +5,8 @@
 #include "engine/arena.h"
 #include "os/os.h"
 
+#include <string.h>
+
 #define CHUNK_WORDS (CHUNK_PAGES / BITS_PER_WORD)
 #define REGRET_MS 1000 /* purged pages needed again within this time were purged too early */
 /* So many sixteenths of what is in use may stay dirty even when the heap commits more than ever. */
@@ -76,16 +78,27 @@ void purge_note_regret(struct heap *heap, size_t bytes)
 
 /* ---- One chunk ----------------------------------------------------------------------------------- */
 
+/* One chunk's purge while the lock is open; in heap->purging, on the stack of the thread that purges.  Bit 0 is the
+ * chunk's first page. */
+struct purging {
+    struct purging *next;
+    struct chunk *chunk;
+    uintptr_t thread;
+    uint64_t hidden[CHUNK_WORDS]; /* out of reach until the purge is over; constant */
+    uint64_t clean[CHUNK_WORDS];  /* purged by now; the thread's own */
+};
+
 /* Takes the chunk's free dirty pages out of reach, as if they were in use; they stay in dirty_bytes. */
-static void hide_dirty(struct chunk *chunk, uint64_t hidden[CHUNK_WORDS])
+static void hide_dirty(struct heap *heap, struct chunk *chunk, struct purging *purging)
 {
     struct arena *arena = chunk->arena;
     size_t word = (size_t)(chunk - arena->chunks) * CHUNK_WORDS;
     size_t words = BITS_WORDS(arena->capacity);
-    for (size_t i = 0; i < CHUNK_WORDS; i++) {
-        hidden[i] = word + i < words ? arena->free[word + i] & arena->dirty[word + i] : 0;
-        if (hidden[i] != 0)
-            arena->free[word + i] &= ~hidden[i];
+    *purging = (struct purging){.next = heap->purging, .chunk = chunk, .thread = os_thread_id()};
+    heap->purging = purging;
+    for (size_t i = 0; i < CHUNK_WORDS && word + i < words; i++) {
+        purging->hidden[i] = arena->free[word + i] & arena->dirty[word + i];
+        arena->free[word + i] &= ~purging->hidden[i];
     }
     arena->free_pages -= chunk->dirty;
     chunk->dirty = 0;
@@ -103,40 +116,69 @@ static bool purge_stretch(struct arena *arena, size_t *first, size_t *end)
     return arena->source->purge(arena->source, (void *)from, to - from);
 }
 
+/* With the lock open: the hidden pages go to the system.  Returns the number of calls that did it. */
+static size_t purge_hidden(struct purging *purging)
+{
+    struct arena *arena = purging->chunk->arena;
+    size_t base = (size_t)(purging->chunk - arena->chunks) * CHUNK_PAGES;
+    size_t calls = 0;
+    for (size_t at = bits_next_set(purging->hidden, 0, CHUNK_PAGES), stop; at < CHUNK_PAGES;
+         at = bits_next_set(purging->hidden, stop, CHUNK_PAGES)) {
+        stop = bits_next_clear(purging->hidden, at, CHUNK_PAGES);
+        size_t first = base + at, end = base + stop;
+        if (purge_stretch(arena, &first, &end)) {
+            bits_set(purging->clean, first - base, end - base);
+            calls++;
+        }
+    }
+    return calls;
+}
+
+/* Puts the hidden pages back within reach.  Returns how many are clean now. */
+static size_t return_hidden(struct heap *heap, struct purging *purging)
+{
+    struct chunk *chunk = purging->chunk;
+    struct purging **link = &heap->purging;
+    size_t base = (size_t)(chunk - chunk->arena->chunks) * CHUNK_PAGES;
+    for (size_t at = bits_next_set(purging->hidden, 0, CHUNK_PAGES), stop; at < CHUNK_PAGES;
+         at = bits_next_set(purging->hidden, stop, CHUNK_PAGES)) {
+        stop = bits_next_clear(purging->hidden, at, CHUNK_PAGES);
+        pages_return_hidden(heap, chunk->arena, base + at, base + stop, purging->clean);
+    }
+    while (*link != purging)
+        link = &(*link)->next;
+    *link = purging->next;
+    return bits_count(purging->clean, 0, CHUNK_PAGES);
+}
+
 /* Purges one chunk with the lock open.  Returns the bytes that went back. */
 static size_t purge_chunk(struct heap *heap, struct chunk *chunk)
 {
     struct arena *arena = chunk->arena;
-    size_t base = (size_t)(chunk - arena->chunks) * CHUNK_PAGES;
-    uint64_t hidden[CHUNK_WORDS], clean[CHUNK_WORDS] = {0};
-    size_t calls = 0;
-    hide_dirty(chunk, hidden);
+    struct purging purging;
+    hide_dirty(heap, chunk, &purging);
     lock_release(&heap->lock);
-    for (size_t at = bits_next_set(hidden, 0, CHUNK_PAGES), stop; at < CHUNK_PAGES;
-         at = bits_next_set(hidden, stop, CHUNK_PAGES)) {
-        stop = bits_next_clear(hidden, at, CHUNK_PAGES);
-        size_t first = base + at, end = base + stop;
-        if (purge_stretch(arena, &first, &end)) {
-            bits_set(clean, first - base, end - base);
-            calls++;
-        }
-    }
+    size_t calls = purge_hidden(&purging);
     lock_take(&heap->lock);
-    size_t went = 0;
-    for (size_t at = bits_next_set(hidden, 0, CHUNK_PAGES), stop; at < CHUNK_PAGES;
-         at = bits_next_set(hidden, stop, CHUNK_PAGES)) {
-        stop = bits_next_clear(hidden, at, CHUNK_PAGES);
-        size_t purged = bits_count(clean, at, stop);
-        went += purged;
-        pages_return_hidden(heap, arena, base + at, base + stop, clean);
-        chunk->purged = (uint16_t)(chunk->purged + purged);
-    }
+    size_t went = return_hidden(heap, &purging);
+    chunk->purged = (uint16_t)(chunk->purged + went);
     count_up(&heap->counts.purges, calls);
     count_up(&heap->counts.purged_bytes, went << PAGE_SHIFT);
     heap->purged_at = os_now_ms();
     arena_shrink(heap, arena);
     arena_release_if_unused(heap, arena);
     return went << PAGE_SHIFT;
+}
+
+void purge_after_fork_child(struct heap *heap)
+{
+    for (struct purging *purging = heap->purging, *next; purging != NULL; purging = next) {
+        next = purging->next;
+        if (purging->thread == os_thread_id())
+            continue; /* forked by a signal handler, say: this one will be brought to its end */
+        memset(purging->clean, 0, sizeof purging->clean); /* as far as is known */
+        (void)return_hidden(heap, purging);
+    }
 }
 
 /* ---- The rules ----------------------------------------------------------------------------------- */

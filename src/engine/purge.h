@@ -35,4 +35,7 @@ void purge_for_peak(struct heap *heap);
  * May drop and retake the lock.  True if anything went back. */
 bool purge_down_to(struct heap *heap, size_t target);
 
+/* In the child of a fork: what threads that are gone were purging is free and dirty again. */
+void purge_after_fork_child(struct heap *heap);
+
 #endif

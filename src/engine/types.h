@@ -244,6 +244,7 @@ struct heap {
     struct cache *all_caches;
     size_t caches_in_use;
     struct chunk *dirty_first, *dirty_last; /* the queue of chunks to purge */
+    struct purging *purging;                /* chunks on their way to the system now (purge.c) */
     size_t
         replaced_bytes; /* in spans whose contents are on their way to another: not counted against limits */
     size_t keep_boost;  /* bytes that may stay dirty on top, because purged pages were soon needed again */

@@ -43,6 +43,9 @@ void os_futex_wait(uint32_t *word, uint32_t expected);
 void os_futex_wake_one(uint32_t *word);
 void os_yield(void);
 
+/* Of the calling thread; the child of a fork has that of the thread that forked. */
+uintptr_t os_thread_id(void);
+
 /* Calls `at_exit(value)` when a thread that set a value ends.  One such hook per process. */
 bool os_thread_hook(void (*at_exit)(void *value));
 void os_thread_value_set(void *value);

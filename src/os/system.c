@@ -48,6 +48,11 @@ void os_yield(void)
     errno = saved;
 }
 
+uintptr_t os_thread_id(void)
+{
+    return (uintptr_t)pthread_self();
+}
+
 static pthread_key_t thread_key;
 static bool thread_key_made; /* written once, before any thread sets a value */
 

@@ -121,9 +121,11 @@ mistake arena.c "clean pages stay marked as dirty" "        bits_clear(arena->di
 mistake arena.c "the last byte below a limit is refused" "return total <= heap->config.limit_hard" \
     "return total < heap->config.limit_hard"
 mistake arena.c "purged pages stay counted as dirty" "    count_down(&heap->counts.dirty_bytes, purged << PAGE_SHIFT);" ""
-mistake purge.c "pages on their way to the system stay within reach" "arena->free[word + i] &= ~hidden[i];" "(void)0;"
+mistake purge.c "pages on their way to the system stay within reach" "arena->free[word + i] &= ~purging->hidden[i];" "(void)0;"
 mistake purge.c "pages that the system kept pass for clean" "        if (purge_stretch(arena, &first, &end)) {" \
     "        if (purge_stretch(arena, &first, &end) || true) {"
+mistake purge.c "a child takes its own purge for lost" "if (purging->thread == os_thread_id())" "if (false)"
+mistake heap.c "a child of a fork leaves purges undone" "    purge_after_fork_child(heap);" ""
 mistake purge.c "regret is for ever" "heap->keep_boost -= heap->keep_boost / 4;" ""
 mistake grow.c "pages that went are still counted" "    count_down(&heap->counts.reserved_bytes, count << PAGE_SHIFT);" ""
 mistake grow.c "an arena in use is released" "    if (arena->free_pages != arena->pages)

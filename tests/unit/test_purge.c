@@ -377,6 +377,91 @@ static void a_source_that_keeps_them(void **state)
     CHECK(heap_trim(&heap, 0) && heap.counts.dirty_bytes == 0);
 }
 
+/* ---- Fork ---------------------------------------------------------------------------------------- */
+
+static pid_t child;
+
+/* Another thread forks while the pages are on their way: nobody in the child brings that to an end. */
+static void *fork_elsewhere(void *block)
+{
+    heap_before_fork(&heap);
+    child = fork();
+    CHECK(child >= 0);
+    if (child > 0) {
+        heap_after_fork_parent(&heap);
+        return NULL;
+    }
+    check_in_task = 1;
+    heap_after_fork_child(&heap, NULL);
+    heap_check(&heap);
+    CHECK_EQ(heap.counts.dirty_bytes, 3 * MiB);
+    CHECK(allocate(3 * MiB) == block && heap.counts.dirty_bytes == 0 && heap.replaced_bytes == 0);
+    release(block);
+    CHECK(heap.counts.dirty_bytes == 0 && *(char *)block == 0);
+    heap_check(&heap);
+    _exit(0);
+}
+
+static void fork_elsewhere_meanwhile(void *base, size_t size)
+{
+    pthread_t thread;
+    (void)size;
+    fake.during_purge = NULL;
+    heap.replaced_bytes = 5 * MiB; /* and a realloc in yet another */
+    CHECK(pthread_create(&thread, NULL, fork_elsewhere, base) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    heap.replaced_bytes = 0;
+}
+
+static void child_must_have_passed(void)
+{
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECKF(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with status %d", status);
+}
+
+static void a_purge_that_the_child_of_a_fork_never_ends(void **state)
+{
+    (void)state;
+    void *block = allocate(3 * MiB);
+    fake.during_purge = fork_elsewhere_meanwhile;
+    release(block);
+    child_must_have_passed();
+    heap_check(&heap);
+    CHECK(heap.counts.dirty_bytes == 0 && heap.purging == NULL);
+}
+
+/* A signal handler may fork in the middle of a purge, which then goes on in both processes. */
+static void fork_here_meanwhile(void *base, size_t size)
+{
+    fake.during_purge = NULL;
+    heap_before_fork(&heap);
+    child = fork();
+    CHECK(child >= 0);
+    if (child > 0) {
+        heap_after_fork_parent(&heap);
+        return;
+    }
+    check_in_task = 1;
+    heap_after_fork_child(&heap, NULL);
+    char *taken = allocate(3 * MiB);
+    CHECK(taken + 3 * MiB <= (char *)base || taken >= (char *)base + size);
+}
+
+static void a_purge_that_goes_on_in_the_child(void **state)
+{
+    (void)state;
+    void *block = allocate(3 * MiB);
+    pid_t parent = getpid();
+    fake.during_purge = fork_here_meanwhile;
+    release(block);
+    heap_check(&heap);
+    CHECK(heap.counts.dirty_bytes == 0 && heap.purging == NULL && *(char *)block == 0);
+    if (getpid() != parent)
+        _exit(0);
+    child_must_have_passed();
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -398,6 +483,8 @@ int main(void)
         WITH(pages_on_their_way_are_out_of_reach),
         WITH(frees_during_a_purge_count),
         WITH(a_source_that_keeps_them),
+        WITH(a_purge_that_the_child_of_a_fork_never_ends),
+        WITH(a_purge_that_goes_on_in_the_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
