@@ -1,4 +1,4 @@
-# `make lint` builds the target `tidy`: clang-tidy over the library and the command, one stamp per source, so
+# `make lint` builds the target `tidy`: clang-tidy over the library, the command and compat/, one stamp per source, so
 # that only what changed is looked at again.
 
 find_program(CLANG_TIDY NAMES clang-tidy-14 clang-tidy)
@@ -8,7 +8,7 @@ endif()
 
 file(GLOB_RECURSE internal_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/*.h)
 set(stamps "")
-foreach(source IN LISTS cairn_sources command_sources)
+foreach(source IN LISTS cairn_sources command_sources compat_sources)
     cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${CMAKE_SOURCE_DIR} OUTPUT_VARIABLE name)
     set(stamp ${CMAKE_BINARY_DIR}/tidy/${name}.stamp)
     cmake_path(GET stamp PARENT_PATH folder)

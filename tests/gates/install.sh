@@ -27,12 +27,26 @@ int main(void)
     return 0;
 }
 C
+cat >"$work/program/allegro.c" <<'C'
+#include <allegro5/allegro.h>
+int main(void)
+{
+    char *p = al_calloc(3, 5);
+    int wrong = p == 0 || p[14] != 0;
+    al_free(p);
+    return wrong;
+}
+C
 cat >"$work/program/CMakeLists.txt" <<'C'
 cmake_minimum_required(VERSION 3.16)
 project(program C)
 find_package(cairn 0.1 REQUIRED)
 foreach(kind cairn static local)
     add_executable(with-${kind} t.c)
+    target_link_libraries(with-${kind} PRIVATE cairn::${kind})
+endforeach()
+foreach(kind allegro allegro-static)
+    add_executable(with-${kind} allegro.c)
     target_link_libraries(with-${kind} PRIVATE cairn::${kind})
 endforeach()
 C
@@ -52,7 +66,8 @@ by_find_package() {
     rm -rf "$work/out"
     cmake -S "$work/program" -B "$work/out" -G Ninja "-DCMAKE_PREFIX_PATH=$prefix" || return
     cmake --build "$work/out" || return
-    "$work/out/with-cairn" && "$work/out/with-static" && "$work/out/with-local"
+    "$work/out/with-cairn" && "$work/out/with-static" && "$work/out/with-local" &&
+        "$work/out/with-allegro" && "$work/out/with-allegro-static"
 }
 preloaded() {
     LD_PRELOAD=$prefix/lib/libcairn.so sed -n 1p "$work/program/t.c"
@@ -69,6 +84,19 @@ if [[ -x $prefix/bin/cairn ]]; then
     must_pass "the command finds its library" "$prefix/bin/cairn" --version
 fi
 [[ $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --modversion cairn) == "$("$work/t")" ]]
+
+# Each compatibility library: its package, shared, and the archive.
+compat() { # NAME OPTION...
+    local flags name=$1
+    shift
+    flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs "cairn-$name") || return
+    # shellcheck disable=SC2086
+    gcc -o "$work/t-$name" "$work/program/$name.c" "$@" $flags || return
+    LD_LIBRARY_PATH=$prefix/lib "$work/t-$name"
+}
+must_pass "pkg-config cairn-allegro" compat allegro
+must_pass "libcairn-allegro.a" compat allegro "-I$prefix/include/cairn-compat/allegro" "-I$prefix/include" \
+    "$prefix/lib/libcairn-allegro.a"
 
 must_fail "a symbol that our map does not have" 'undefined reference' \
     gcc -fno-builtin -Dcairn_version=cairn_verse -w -o "$work/t" "$work/program/t.c" "-I$prefix/include" "-L$prefix/lib" -lcairn

@@ -4,6 +4,20 @@
 
 must_pass "src/" "$scripts/check-layers"
 
+# compat FILE LINE: a tree of one compatibility source with that line in it.
+compat() {
+    rm -rf "$work/src" "$work/compat"
+    mkdir -p "$work/src" "$work/compat/$(dirname "$1")"
+    printf '%s\n' "$2" >"$work/compat/$1"
+}
+compat one/a.c '#include <cairn/cairn.h>'
+must_pass "compat with a public header" "$scripts/check-layers" "$work/src"
+compat one/a.c '#include "engine/types.h"'
+must_fail "compat with an internal header" 'compat/one/a.c:1: .*public headers only' "$scripts/check-layers" "$work/src"
+compat one/a.c '#include "../../src/engine/types.h"'
+must_fail "compat with an internal path" 'compat/one/a.c:1: .*public headers only' "$scripts/check-layers" "$work/src"
+rm -rf "$work/compat"
+
 # tree FILE LINE: a source tree of one file with that line in it.
 tree() {
     rm -rf "$work/src"
