@@ -43,7 +43,12 @@ typedef struct cairn_pool cairn_pool;
 
 /* ---- Making ------------------------------------------------------------------------------------- */
 
-typedef enum cairn_pool_class { CAIRN_SLAB = 0, CAIRN_FIT = 1, CAIRN_FIXED = 2, CAIRN_STACK = 3 } cairn_pool_class;
+typedef enum cairn_pool_class {
+    CAIRN_SLAB = 0,
+    CAIRN_FIT = 1,
+    CAIRN_FIXED = 2,
+    CAIRN_STACK = 3
+} cairn_pool_class;
 
 /* Flags of cairn_pool_config. */
 
@@ -77,19 +82,19 @@ typedef struct cairn_pool_config {
     size_t struct_size;          /* sizeof(cairn_pool_config) */
     cairn_pool_class pool_class; /* see the top of this file */
     unsigned flags;              /* CAIRN_POOL_* */
-    const char *name;            /* copied, at most 31 bytes of it; for statistics and /proc/self/maps; NULL: none */
-    size_t limit;                /* bytes committed at most, metadata included; 0: none */
-    size_t limit_soft;           /* from here on free pages go back first, then `pressure` is called; 0: none */
-    cairn_pressure *pressure;    /* NULL: none */
+    const char *name;  /* copied, at most 31 bytes of it; for statistics and /proc/self/maps; NULL: none */
+    size_t limit;      /* bytes committed at most, metadata included; 0: none */
+    size_t limit_soft; /* from here on free pages go back first, then `pressure` is called; 0: none */
+    cairn_pressure *pressure; /* NULL: none */
     void *pressure_context;
-    size_t alignment;          /* of every block, a power of two up to a page; 0: 16 (fit: 16, at least 8) */
+    size_t alignment;           /* of every block, a power of two up to a page; 0: 16 (fit: 16, at least 8) */
     const cairn_source *source; /* NULL: cairn_source_os() */
-    void *buffer;              /* not NULL: the pool lies in these bytes and nowhere else, handle included; no source.
+    void *buffer; /* not NULL: the pool lies in these bytes and nowhere else, handle included; no source.
                                 * From 4 KiB (slab: 64 KiB) on something can be had from it */
     size_t buffer_size;
     size_t block_size; /* CAIRN_FIXED: of every block, rounded up to the alignment; required */
     size_t extend_by;  /* bytes asked from the source at a time, at least; 0: the class's choice */
-    double spare;      /* CAIRN_FIT: what part of its memory may be free before whole granules go back, 0 to 1;
+    double spare; /* CAIRN_FIT: what part of its memory may be free before whole granules go back, 0 to 1;
                         * 0: the default, 0.75; below 0: none */
 } cairn_pool_config;
 
@@ -109,15 +114,16 @@ CAIRN_API void cairn_pool_reset(cairn_pool *pool);
 /* As cairn_malloc and its like, from the pool.  NULL with ENOMEM: no memory, the limit reached, the buffer full, or
  * (CAIRN_FIXED) a size above the block size.  size 0 gives a unique block; CAIRN_STACK: an address of no bytes. */
 CAIRN_API void *cairn_pool_malloc(cairn_pool *pool, size_t size) CAIRN_ALLOCATES CAIRN_SIZED(2);
-CAIRN_API void *cairn_pool_calloc(cairn_pool *pool, size_t count, size_t size) CAIRN_ALLOCATES CAIRN_SIZED(2, 3);
+CAIRN_API void *cairn_pool_calloc(cairn_pool *pool, size_t count, size_t size)
+    CAIRN_ALLOCATES CAIRN_SIZED(2, 3);
 
 /* As cairn_realloc: size 0 frees `block` and returns a minimum block, NULL always means failure and leaves the block
  * as it was.  The block must be of this pool.  CAIRN_STACK: grows in place only when it is the last one. */
 CAIRN_API void *cairn_pool_realloc(cairn_pool *pool, void *block, size_t size) CAIRN_NODISCARD CAIRN_SIZED(3);
 
 /* A block at a multiple of `alignment`, a power of two (else NULL with EINVAL). */
-CAIRN_API void *cairn_pool_aligned_alloc(cairn_pool *pool, size_t alignment, size_t size) CAIRN_ALLOCATES
-    CAIRN_SIZED(3);
+CAIRN_API void *cairn_pool_aligned_alloc(cairn_pool *pool, size_t alignment, size_t size)
+    CAIRN_ALLOCATES CAIRN_SIZED(3);
 
 CAIRN_API char *cairn_pool_strdup(cairn_pool *pool, const char *string) CAIRN_ALLOCATES;
 CAIRN_API char *cairn_pool_strndup(cairn_pool *pool, const char *string, size_t max) CAIRN_ALLOCATES;

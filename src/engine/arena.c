@@ -82,15 +82,36 @@ static size_t take_from_chunks(struct heap *heap, struct arena *arena, size_t fi
     return dirty;
 }
 
-static void take(struct heap *heap, struct run *run)
+/* Has the source make the clean pages of a free run usable, where that is a step of its own. */
+static enum error commit_clean(const struct run *run)
 {
+    struct arena *arena = run->arena;
+    struct source *source = arena->source;
+    size_t end = run->first + run->pages;
+    if (LIKELY(source->commit == NULL))
+        return OK;
+    for (size_t at = bits_next_clear(arena->dirty, run->first, end), stop; at < end;
+         at = bits_next_clear(arena->dirty, stop, end)) {
+        stop = bits_next_set(arena->dirty, at, end);
+        if (!source->commit(source, (void *)arena_address(arena, at), (stop - at) << PAGE_SHIFT))
+            return ERROR_MEMORY;
+    }
+    return OK;
+}
+
+/* A free run becomes used.  What commit_clean made usable before it failed stays clean: it is asked for again. */
+static enum error take(struct heap *heap, struct run *run)
+{
+    if (commit_clean(run) != OK)
+        return ERROR_MEMORY;
     size_t end = run->first + run->pages;
     size_t dirty = take_from_chunks(heap, run->arena, run->first, end);
     bits_clear(run->arena->free, run->first, end);
     run->arena->free_pages -= run->pages;
-    run->zero = dirty == 0;
+    run->zero = dirty == 0 && !run->arena->is_stale;
     count_down(&heap->counts.dirty_bytes, dirty << PAGE_SHIFT);
     count_up(&heap->counts.span_bytes, run->pages << PAGE_SHIFT);
+    return OK;
 }
 
 /* ---- Limits -------------------------------------------------------------------------------------- */
@@ -118,9 +139,7 @@ enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run 
     enum error error = within_limits(heap, pages << PAGE_SHIFT);
     while (error == OK && !find(heap, pages, align, run))
         error = grow(heap, pages, align); /* may open the lock, so others may take what it got: look again */
-    if (error == OK)
-        take(heap, run);
-    return error;
+    return error == OK ? take(heap, run) : error;
 }
 
 bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more)
@@ -132,8 +151,7 @@ bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t mor
     if (bits_next_clear(arena->free, at, at + more) != at + more)
         return false; /* purging for the limit opened the lock */
     struct run run = {arena, at, more, false};
-    take(heap, &run);
-    return true;
+    return take(heap, &run) == OK;
 }
 
 /* Raises the room hints for the free run around [first, end), without walking far to find where it begins and ends. */

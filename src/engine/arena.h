@@ -48,6 +48,9 @@ bool pages_next_dirty(const struct arena *arena, size_t limit, size_t *at, size_
  * Its pages must be clean. */
 void arena_release_if_unused(struct heap *heap, struct arena *arena);
 
+/* Gives every arena back to its source, with all that is in it.  Nobody may use the heap any more. */
+void arenas_release_all(struct heap *heap);
+
 /* Gives free pages at the arena's end back, where the source can shrink. */
 void arena_shrink(struct heap *heap, struct arena *arena);
 

@@ -29,7 +29,7 @@ static void set_first(struct cache *cache, unsigned size_class, struct span *fir
     size_t size = class_size(size_class);
     if (size > QUICK_SIZE_MAX)
         return;
-    size_t from = size_class == 0 ? 0 : class_size(size_class - 1) / 8 + 1;
+    size_t from = size <= cache->heap->config.least_size ? 0 : class_size(size_class - 1) / 8 + 1;
     for (size_t i = from; i <= size / 8; i++)
         cache->quick[i] = first;
 }

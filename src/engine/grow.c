@@ -13,10 +13,11 @@
 
 /* ---- An arena's descriptor ----------------------------------------------------------------------- */
 
-static size_t bookkeeping_size(size_t capacity)
+static size_t bookkeeping_size(const struct heap *heap, size_t capacity)
 {
     return 2 * BITS_WORDS(capacity) * sizeof(uint64_t) +
-           (capacity + CHUNK_PAGES - 1) / CHUNK_PAGES * sizeof(struct chunk);
+           (capacity + CHUNK_PAGES - 1) / CHUNK_PAGES * sizeof(struct chunk) +
+           (heap->config.marks ? (capacity << PAGE_SHIFT) / MARK_BYTES : 0);
 }
 
 /* A used descriptor whose bit sets are large enough, or one without any. */
@@ -32,19 +33,20 @@ static struct arena *reuse_descriptor(struct heap *heap, size_t capacity, bool i
     return NULL;
 }
 
-static void place_bookkeeping(struct arena *arena, char *at, size_t capacity)
+static void place_bookkeeping(const struct heap *heap, struct arena *arena, char *at, size_t capacity)
 {
     size_t words = BITS_WORDS(capacity);
     arena->chunks = (struct chunk *)at;
     arena->free = (uint64_t *)(at + (capacity + CHUNK_PAGES - 1) / CHUNK_PAGES * sizeof(struct chunk));
     arena->dirty = arena->free + words;
+    arena->marks = heap->config.marks ? (uint8_t *)(arena->dirty + words) : NULL;
     arena->capacity = capacity;
 }
 
 /* An arena with all bits clear and `capacity` pages of room (at least); NULL: no memory. */
 static struct arena *make_descriptor(struct heap *heap, size_t capacity)
 {
-    size_t size = bookkeeping_size(capacity);
+    size_t size = bookkeeping_size(heap, capacity);
     bool in_store = size <= STORE_MAX;
     struct arena *arena = reuse_descriptor(heap, capacity, in_store);
     if (arena != NULL && in_store) {
@@ -65,7 +67,7 @@ static struct arena *make_descriptor(struct heap *heap, size_t capacity)
         return NULL;
     }
     arena->meta_mapped = in_store ? 0 : mapped;
-    place_bookkeeping(arena, at, capacity);
+    place_bookkeeping(heap, arena, at, capacity);
     return arena;
 }
 
@@ -112,6 +114,7 @@ static enum error add_arena(struct heap *heap, struct source *source, size_t siz
     arena->source = source;
     arena->base = (uintptr_t)base;
     arena->pages = arena->free_pages = arena->room = 0;
+    arena->is_stale = source->is_stale != NULL && source->is_stale(source, base, size);
     arena->next = NULL;
     for (size_t c = 0; c * CHUNK_PAGES < arena->capacity; c++)
         arena->chunks[c] = (struct chunk){.arena = arena};
@@ -159,13 +162,16 @@ static bool extend_arena(struct heap *heap, struct source *source, size_t pages,
 static enum error add_some_arena(struct heap *heap, struct source *source, size_t pages, size_t align)
 {
     size_t unit = source->growth != 0 ? os_page_size() : CHUNK_PAGES * PAGE_SIZE;
+    size_t largest = source->largest != 0 ? source->largest : ARENA_MAX;
+    if (source->unit != 0)
+        unit = source->unit;
     size_t need;
     if (__builtin_add_overflow(pages << PAGE_SHIFT, align - PAGE_SIZE, &need) || need > PTRDIFF_MAX)
         return ERROR_MEMORY;
     size_t least = align_up(align <= source->align ? pages << PAGE_SHIFT : need, unit);
     size_t usual = source->growth != 0
                        ? source->step
-                       : size_min(size_max(source->step, heap->counts.reserved_bytes), ARENA_MAX);
+                       : size_min(size_max(source->step, heap->counts.reserved_bytes), largest);
     for (size_t size = size_max(align_up(usual, unit), least);;
          size = size_max(align_up(size / 2, unit), least)) {
         if (add_arena(heap, source, size, source->align) == OK)
@@ -212,6 +218,22 @@ static bool is_unused(const struct arena *arena)
         if (arena->chunks[c].dirty > 0)
             return false;
     return true;
+}
+
+void arenas_release_all(struct heap *heap)
+{
+    for (struct arena *arena = heap->arenas, *next; arena != NULL; arena = next) {
+        next = arena->next;
+        for (size_t at = bits_next_clear(arena->free, 0, arena->pages), stop; at < arena->pages;
+             at = bits_next_clear(arena->free, stop, arena->pages)) {
+            stop = bits_next_set(arena->free, at, arena->pages);
+            pagemap_set(arena_address(arena, at), stop - at, NULL);
+        }
+        (void)arena->source->release(arena->source, (void *)arena->base, arena->pages << PAGE_SHIFT);
+        if (arena->meta_mapped > 0)
+            meta_unmap(heap, arena->chunks, arena->meta_mapped);
+    }
+    heap->arenas = heap->last_arena = NULL;
 }
 
 void arena_release_if_unused(struct heap *heap, struct arena *arena)

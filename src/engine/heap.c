@@ -5,6 +5,7 @@
 #include "engine/arena.h"
 #include "engine/cache.h"
 #include "engine/large.h"
+#include "engine/meta.h"
 #include "engine/purge.h"
 #include "engine/remote.h"
 #include "os/report.h"
@@ -21,6 +22,8 @@ struct heap_config heap_config_default(struct source *source)
 {
     return (struct heap_config){
         .source = source,
+        .meta_piece = META_PIECE,
+        .least_size = 8,
         .limit_hard = SIZE_MAX,
         .limit_soft = SIZE_MAX,
         .purge_delay = PURGE_DELAY_MS,
@@ -45,7 +48,7 @@ void *heap_alloc(struct cache *cache, size_t size, bool zero, enum error *error)
         return large_alloc(cache->heap, size, PAGE_SIZE, zero, error);
     void *block = cache_alloc(cache, size);
     if (block == NULL)
-        block = cache_refill(cache, class_of(size), error);
+        block = cache_refill(cache, class_of(size_max(size, cache->heap->config.least_size)), error);
     if (block != NULL && zero)
         memset(block, 0, size);
     return block;
@@ -105,7 +108,7 @@ void heap_free(struct cache *cache, const char *call, void *block)
         free_owned(cache, call, span, block);
         return;
     }
-    if (cache != NULL && cache->heap != span->heap)
+    if (cache != NULL && cache->heap != span_heap(span))
         cache = NULL;
     if ((load_relaxed(&span->remote) & REMOTE_BLOCK_MASK) == (uintptr_t)block)
         report_fatal(call, block, "double free of");
@@ -127,7 +130,7 @@ COLD static void *keep_oversized(struct span *span, void *block, size_t size, en
 {
     if (span->size_class == CLASS_LARGE)
         return large_resize(span, size, error);
-    store_relaxed(&span->heap->has_oversized, true);
+    store_relaxed(&span_heap(span)->has_oversized, true);
     return block;
 }
 
@@ -156,6 +159,12 @@ bool heap_trim(struct heap *heap, size_t keep)
     bool any = purge_down_to(heap, keep);
     lock_release(&heap->lock);
     return any;
+}
+
+void heap_destroy(struct heap *heap)
+{
+    arenas_release_all(heap);
+    meta_release_all(heap);
 }
 
 void heap_before_fork(struct heap *heap)

@@ -29,6 +29,10 @@ struct span *heap_span_of(const struct cache *cache, const char *call, const voi
 /* Gives back all but `keep` bytes of free pages.  True if anything went. */
 bool heap_trim(struct heap *heap, size_t keep);
 
+/* Gives everything back: pages, page map entries, metadata (also the thread caches).  Nobody may use the heap or any
+ * block of it any more; heap_init makes it a heap again. */
+void heap_destroy(struct heap *heap);
+
 /* Around fork: no lock stays held. */
 void heap_before_fork(struct heap *heap);
 void heap_after_fork_parent(struct heap *heap);

@@ -16,7 +16,7 @@
 /* ---- Making and freeing -------------------------------------------------------------------------- */
 
 /* Field by field: who has just freed a block of the span that this descriptor was before may still look. */
-static void init(struct span *span, struct heap *heap, const struct run *run)
+static void init(struct span *span, const struct run *run)
 {
     span->free = NULL;
     store_relaxed(&span->allocs, 1);
@@ -32,9 +32,23 @@ static void init(struct span *span, struct heap *heap, const struct run *run)
     store_relaxed(&span->remote, 0);
     span->next = span->previous = NULL;
     store_relaxed(&span->last_owner, NULL);
-    span->heap = heap;
     span->arena = run->arena;
+    span->marks = NULL;
     span->pages = run->pages;
+}
+
+/* Enters the pages of a large block, from the first on, in the page map, or (span NULL) takes them out. */
+static void map(const struct heap *heap, uintptr_t base, size_t pages, struct span *span)
+{
+    pagemap_set(base, heap->config.map_all ? pages : 1, span);
+}
+
+/* Under the lock: a large block's span leaves the books of everybody who looks blocks up. */
+static void unmap(struct heap *heap, struct span *span)
+{
+    map(heap, span->base, span->pages, NULL);
+    if (heap->config.events != NULL)
+        heap->config.events->released(heap, span);
 }
 
 /* Under the lock: a span with its pages, entered everywhere. */
@@ -47,8 +61,10 @@ static struct span *make(struct heap *heap, size_t pages, size_t align, struct r
             meta_span_free(heap, span);
         return NULL;
     }
-    init(span, heap, run);
-    pagemap_set(span->base, 1, span);
+    init(span, run);
+    if (heap->config.events != NULL)
+        heap->config.events->made(heap, span);
+    map(heap, span->base, span->pages, span);
     count_up(&heap->counts.spans, 1);
     count_up(&heap->counts.large_bytes, span->pages << PAGE_SHIFT);
     purge_for_peak(heap);
@@ -59,6 +75,10 @@ static struct span *make(struct heap *heap, size_t pages, size_t align, struct r
 static void zero_dirty(struct heap *heap, const struct run *run)
 {
     size_t limit = run->first + run->pages;
+    if (run->arena->is_stale) {
+        memset((void *)arena_address(run->arena, run->first), 0, run->pages << PAGE_SHIFT);
+        return;
+    }
     for (size_t at = run->first, end;; at = end) {
         lock_take(&heap->lock);
         bool found = pages_next_dirty(run->arena, limit, &at, &end);
@@ -90,7 +110,7 @@ void *large_alloc(struct heap *heap, size_t size, size_t align, bool zero, enum 
 /* Under the lock: the pages [first, first + pages) of the span become free. */
 static void give(struct span *span, size_t first, size_t pages)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     struct arena *arena = span->arena;
     bool dirty = true;
     if (span->is_moved && arena->source->renew != NULL)
@@ -102,12 +122,12 @@ static void give(struct span *span, size_t first, size_t pages)
 
 bool large_free(struct span *span, void *block)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     lock_take(&heap->lock);
     bool here =
         pagemap_find(block) == span && span->base == (uintptr_t)block && span->size_class == CLASS_LARGE;
     if (here) {
-        pagemap_set(span->base, 1, NULL);
+        unmap(heap, span);
         give(span, span_first_page(span), span->pages);
         store_relaxed(&span->frees, 1);
         span_retire_descriptor(heap, span);
@@ -120,19 +140,32 @@ bool large_free(struct span *span, void *block)
 
 /* ---- Resizing ------------------------------------------------------------------------------------ */
 
+/* Before span->pages changes: page map and record follow. */
+static void note_size(struct heap *heap, struct span *span, size_t pages)
+{
+    if (heap->config.map_all && pages < span->pages)
+        pagemap_set(span->base + (pages << PAGE_SHIFT), span->pages - pages, NULL);
+    if (heap->config.map_all && pages > span->pages)
+        pagemap_set(span->base + (span->pages << PAGE_SHIFT), pages - span->pages, span);
+    if (heap->config.events != NULL)
+        heap->config.events->resized(heap, span, pages);
+}
+
 static bool resize_in_place(struct span *span, size_t pages)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     size_t old = span->pages;
     bool done = true;
     lock_take(&heap->lock);
     if (pages < old) {
+        note_size(heap, span, pages);
         give(span, span_first_page(span) + pages, old - pages);
         span->pages = pages;
         purge_by_rules(heap);
     } else if (pages > old) {
         done = pages_take_at(heap, span->arena, span_first_page(span) + old, pages - old);
         if (done) {
+            note_size(heap, span, pages);
             span->pages = pages;
             count_up(&heap->counts.large_bytes, (pages - old) << PAGE_SHIFT);
             purge_for_peak(heap);
@@ -174,9 +207,9 @@ static void end_replacing(struct heap *heap, size_t bytes)
 /* The old pages are at a new place, or copied there; the span that had them goes. */
 static void retire_moved(struct span *span, size_t replaced, bool clean)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     lock_take(&heap->lock);
-    pagemap_set(span->base, 1, NULL);
+    unmap(heap, span);
     if (clean) {
         pages_give(heap, span->arena, span_first_page(span), span->pages, false);
         count_down(&heap->counts.large_bytes, span->pages << PAGE_SHIFT);
@@ -197,7 +230,7 @@ static void retire_moved(struct span *span, size_t replaced, bool clean)
  * heap->lost until its pages can be renewed. */
 COLD static void *abandon_resize(struct span *fresh, size_t replaced, enum error *error)
 {
-    struct heap *heap = fresh->heap;
+    struct heap *heap = span_heap(fresh);
     lock_take(&heap->lock);
     end_replacing(heap, replaced);
     fresh->next = heap->lost;
@@ -215,7 +248,7 @@ void large_recover_lost(struct heap *heap)
         struct span *next = span->next;
         struct source *source = span->arena->source;
         if (source->renew(source, (void *)span->base, span->pages << PAGE_SHIFT)) {
-            pagemap_set(span->base, 1, NULL);
+            unmap(heap, span);
             pages_give(heap, span->arena, span_first_page(span), span->pages, false);
             count_down(&heap->counts.large_bytes, span->pages << PAGE_SHIFT);
             store_relaxed(&span->frees, 1);
@@ -236,7 +269,7 @@ static bool target_is_mapped(struct source *source, void *to, size_t size)
 
 void *large_resize(struct span *span, size_t size, enum error *error)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     struct run run;
     if (size > PTRDIFF_MAX - PAGE_SIZE) {
         *error = ERROR_MEMORY;

@@ -8,11 +8,16 @@
 
 #include "engine/types.h"
 
-/* Zeroed, aligned to a cache line, never given back. */
+#define META_PIECE (64 * KiB) /* of the process heap's store; also the largest page size */
+
+/* Zeroed, aligned to a cache line, never given back but by meta_release_all. */
 void *meta_alloc(struct heap *heap, size_t size);
 
 struct span *meta_span_alloc(struct heap *heap); /* contents undefined */
 void meta_span_free(struct heap *heap, struct span *span);
+
+/* Gives the whole store back. */
+void meta_release_all(struct heap *heap);
 
 /* A mapping of its own, for what is large and may go again; `size` becomes what was mapped. */
 void *meta_map(struct heap *heap, size_t *size);

@@ -10,7 +10,7 @@
 
 static void shared_unlink(struct span *span)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     if (span->previous != NULL)
         span->previous->next = span->next;
     else
@@ -25,7 +25,7 @@ static void shared_unlink(struct span *span)
 
 static void shared_append(struct span *span)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     struct span *last = heap->shared_last[span->size_class];
     span->next = NULL;
     span->previous = last;
@@ -50,7 +50,7 @@ static void shared_list(struct heap *heap, struct span *span)
 /* After taking over a span whose L bit was set: it may be listed. */
 static void shared_forget(struct span *span)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     lock_take(&heap->lock);
     if (span->is_shared)
         shared_unlink(span);
@@ -151,7 +151,7 @@ static bool may_take(const struct cache *cache, const struct span *span, uint64_
 
 void remote_free(struct cache *cache, struct span *span, struct block *block)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     uint64_t list_at = size_max(span->capacity / LIST_SHARE, 1);
     uint64_t now = load_relaxed(&span->remote);
     uint64_t next;
@@ -173,7 +173,7 @@ void remote_free(struct cache *cache, struct span *span, struct block *block)
 
 void span_disown(struct span *span)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     bool has_free = span->free != NULL || span->carved < span->capacity;
     uint64_t now = load_relaxed(&span->remote);
     uint64_t next;

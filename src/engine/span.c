@@ -12,8 +12,7 @@
 
 struct span span_none;
 
-static void init(struct span *span, struct heap *heap, unsigned size_class, const struct run *run,
-                 struct cache *owner)
+static void init(struct span *span, unsigned size_class, const struct run *run, struct cache *owner)
 {
     size_t size = class_size(size_class);
     span->free = NULL;
@@ -32,8 +31,9 @@ static void init(struct span *span, struct heap *heap, unsigned size_class, cons
     store_relaxed(&span->remote, 0);
     span->next = span->previous = NULL;
     store_relaxed(&span->last_owner, NULL);
-    span->heap = heap;
     span->arena = run->arena;
+    span->marks =
+        run->arena->marks != NULL ? run->arena->marks + (run->first << PAGE_SHIFT) / MARK_BYTES : NULL;
     span->pages = run->pages;
 }
 
@@ -46,7 +46,9 @@ struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, s
     *error =
         span != NULL ? pages_take(heap, class_span_pages(size_class, level), PAGE_SIZE, &run) : ERROR_MEMORY;
     if (*error == OK) {
-        init(span, heap, size_class, &run, owner);
+        init(span, size_class, &run, owner);
+        if (heap->config.events != NULL)
+            heap->config.events->made(heap, span);
         pagemap_set(span->base, span->pages, span);
         count_up(&heap->counts.spans, 1);
         purge_for_peak(heap);
@@ -70,9 +72,11 @@ void span_retire_descriptor(struct heap *heap, struct span *span)
 
 void span_release(struct span *span)
 {
-    struct heap *heap = span->heap;
+    struct heap *heap = span_heap(span);
     lock_take(&heap->lock);
     pagemap_set(span->base, span->pages, NULL);
+    if (heap->config.events != NULL)
+        heap->config.events->released(heap, span);
     pages_give(heap, span->arena, span_first_page(span), span->pages, true);
     span_retire_descriptor(heap, span);
     purge_by_rules(heap);

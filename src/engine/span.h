@@ -29,6 +29,18 @@ void span_collect_word(struct span *span, uint64_t remote);
 /* NULL, or what is wrong with the span.  Owner, or nobody at work on it. */
 const char *span_check(const struct span *span);
 
+/* The heap that a span belongs to.  Not for extents (pool/pool.h), which have no arena. */
+ALWAYS_INLINE struct heap *span_heap(const struct span *span)
+{
+    return span->arena->heap;
+}
+
+/* The liveness mark of a block in a span that has marks. */
+ALWAYS_INLINE uint8_t *span_mark(const struct span *span, const void *block)
+{
+    return &span->marks[((uintptr_t)block - span->base) / MARK_BYTES];
+}
+
 ALWAYS_INLINE size_t span_usable_size(const struct span *span)
 {
     return span->size_class == CLASS_LARGE ? span->pages << PAGE_SHIFT : span->block_size;

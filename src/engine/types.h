@@ -86,6 +86,7 @@
 #define QUICK_COUNT (QUICK_SIZE_MAX / 8 + 1)
 #define SPAN_PAGES_MAX 32 /* of a span with size class */
 #define BLOCK_ALIGN 16
+#define MARK_BYTES 16 /* of memory for each liveness mark */
 
 /* ---- Blocks ------------------------------------------------------------------------------------------ */
 
@@ -137,9 +138,11 @@ struct span {
     struct cache *last_owner;     /* who left it, and that cache's life then; written by the owner, */
     uint32_t last_life;           /* read by those without */
     uint32_t capacity;            /* blocks that fit; constant */
-    struct heap *heap;            /* constant */
-    struct arena *arena;          /* constant */
-    size_t pages;                 /* for a large block may change under the heap lock */
+    uint8_t
+        *marks; /* liveness marks, one byte per 16 bytes: of the block at `at`, marks[(at - base) / 16]; NULL:
+                     * the heap keeps none, or a large block; constant */
+    struct arena *arena; /* constant; leads to the heap */
+    size_t pages;        /* for a large block may change under the heap lock */
 };
 
 _Static_assert(sizeof(struct span) == 2 * CACHE_LINE, "one cache line for the owner, one for the others");
@@ -196,7 +199,9 @@ struct arena {
     uint64_t *free;       /* one bit per page */
     uint64_t *dirty;      /* one bit per page; says something about free pages only */
     struct chunk *chunks; /* one per CHUNK_PAGES of the capacity */
+    uint8_t *marks;       /* one byte per 16 bytes of pages, all 0 where nothing is live; NULL: none */
     size_t meta_mapped;   /* bytes mapped for the bit sets and chunks; 0: they are in the common store */
+    bool is_stale;        /* clean pages may hold old bytes: nothing here is known to be zero; constant */
 };
 
 /* ---- Heaps ------------------------------------------------------------------------------------------- */
@@ -217,9 +222,25 @@ struct heap_counts {
     uint64_t purges;
 };
 
+struct heap;
+
+/* What a heap tells whoever keeps a record of its spans (a pool in a file).  Under the heap's lock. */
+struct heap_events {
+    void (*made)(struct heap *heap, struct span *span); /* it has its pages; none of its blocks is out yet */
+    void (*released)(struct heap *heap, struct span *span); /* all is free; nobody else has its pages yet */
+    void (*resized)(struct heap *heap, struct span *span,
+                    size_t pages); /* a large block is to have so many now */
+};
+
 struct heap_config {
     struct source *source;
-    size_t limit_hard; /* committed bytes; SIZE_MAX: none */
+    struct source *meta_source;       /* of metadata in small pieces; NULL: the system */
+    size_t meta_piece;                /* bytes of such a piece */
+    const struct heap_events *events; /* NULL: nobody listens */
+    bool marks;          /* arenas have liveness marks; who allocates and frees sets them (pool/slab.c) */
+    bool map_all;        /* the page map knows all pages of large blocks, not only the first */
+    uint32_t least_size; /* of a block: 8 or 16 */
+    size_t limit_hard;   /* committed bytes; SIZE_MAX: none */
     size_t limit_soft;
     uint32_t purge_delay; /* ms that free pages may stay dirty while the heap is in use */
     uint32_t keep_shift;  /* up to span_bytes >> keep_shift may stay dirty at any time */
@@ -230,6 +251,7 @@ struct heap_config {
  * each kind.  Under the heap lock. */
 struct meta_store {
     char *at, *end;
+    struct meta_piece *pieces; /* all, for heap_destroy */
     struct span *free_spans;
     struct cache *idle_caches;
     struct arena *free_arenas; /* descriptors of released arenas, with their bit sets if in the store */

@@ -256,6 +256,6 @@ void process_check_size(const char *call, const void *block, size_t align, size_
         fits = size > usable - PAGE_SIZE || (align > BLOCK_ALIGN && usable == PAGE_SIZE);
     else if (fits)
         fits = size >= usable / 2 || (asked <= CLASS_SIZE_MAX && class_of(asked) == span->size_class);
-    if (!fits && !(size <= usable && load_relaxed(&span->heap->has_oversized)))
+    if (!fits && !(size <= usable && load_relaxed(&span_heap(span)->has_oversized)))
         report_fatal(call, block, "wrong size for");
 }

@@ -68,7 +68,7 @@ struct cairn_pool {
     void *pressure_context;
     bool pressed; /* the soft limit has been told of; atomic */
     char name[POOL_NAME_MAX];
-    uintptr_t buffer, buffer_end; /* the caller's bytes; 0: none */
+    uintptr_t buffer, buffer_end;       /* the caller's bytes; 0: none */
     struct cairn_pool *next, *previous; /* all pools; pools_lock */
     struct span extent;                 /* what the page map says of every extent: size class CLASS_EXTENT */
     void *state;                        /* of the class: struct heap, struct fit, ... */

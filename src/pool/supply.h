@@ -12,8 +12,8 @@ struct store_piece;
 
 struct supply {
     struct cairn_pool *pool;
-    size_t granule;      /* extents are multiples of it, in size and place; 1 in a buffer */
-    size_t limit_hard;   /* bytes; SIZE_MAX: none */
+    size_t granule;    /* extents are multiples of it, in size and place; 1 in a buffer */
+    size_t limit_hard; /* bytes; SIZE_MAX: none */
     size_t limit_soft;
     size_t extent_bytes; /* committed in extents */
     size_t store_bytes;  /* committed in the store */

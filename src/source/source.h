@@ -11,8 +11,11 @@
  *   purge     lets the system have the pages' memory; they read as zero afterwards
  *   move      moves pages from one place to another, leaving zero pages behind; may be NULL
  *   renew     puts fresh pages in place of moved ones, so that mappings can merge again; may be NULL
+ *   commit    makes fresh or purged pages usable; NULL: they are
+ *   is_stale  whether a range just reserved may hold old bytes; NULL: it is zero, and purged pages are too
  *
- * Sources here: os (mmap), brk (the program break).  Called by engine/grow.c, purge.c and large.c. */
+ * Sources here: os (mmap), brk (the program break); more in pool/.  Called by engine/grow.c, arena.c, purge.c and
+ * large.c. */
 #ifndef SOURCE_SOURCE_H
 #define SOURCE_SOURCE_H
 
@@ -27,10 +30,15 @@ struct source {
     bool (*purge)(struct source *source, void *base, size_t size);
     bool (*move)(struct source *source, void *from, void *to, size_t size);
     bool (*renew)(struct source *source, void *base, size_t size);
+    bool (*commit)(struct source *source, void *base, size_t size);
+    bool (*is_stale)(struct source *source, void *base, size_t size);
+    void *context;           /* of the callbacks */
     struct source *fallback; /* asked when this one can reserve no more; NULL: none */
     size_t growth;           /* bytes that a range may grow to by extend; 0: ranges have a fixed size */
     size_t step;             /* least bytes to reserve or extend by */
     size_t align;            /* of a range, at least; a power of two */
+    size_t unit;             /* ranges are multiples of it; 0: the engine's choice */
+    size_t largest;          /* no range is made larger than this without need; 0: the engine's choice */
 };
 
 extern struct source source_os;

@@ -120,7 +120,7 @@ static inline void heap_check_span(const struct arena *arena, size_t page, struc
 {
     struct span *span = pagemap_find((void *)arena_address(arena, page));
     CHECKF(span != NULL, "page %zu is neither free nor in a span", page);
-    CHECK(span->arena == arena && span_first_page(span) == page && span->heap == arena->heap);
+    CHECK(span->arena == arena && span_first_page(span) == page);
     CHECK(span->pages > 0 && page + span->pages <= arena->pages);
     CHECK(bits_next_set(arena->free, page, page + span->pages) == page + span->pages);
     found->spans++;

@@ -49,7 +49,7 @@ static void every_class_and_level(void **state)
     for (unsigned i = 0; i < CLASS_COUNT; i++)
         for (unsigned level = 0; level <= class_level_max(i); level++) {
             struct span *span = make(i, level);
-            CHECK(span->owner == cache && span->heap == &heap && span->size_class == i);
+            CHECK(span->owner == cache && span_heap(span) == &heap && span->size_class == i);
             CHECK_EQ(span->pages, class_span_pages(i, level));
             CHECK_EQ(span->capacity, (span->pages << PAGE_SHIFT) / class_size(i));
             CHECK(span->free == NULL && span->carved == 0 && span->allocs == 0 && span->frees == 0);
