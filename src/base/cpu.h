@@ -25,6 +25,24 @@ ALWAYS_INLINE void cpu_relax(void)
 #endif
 }
 
+/* The processor's own clock: steps at a constant rate, the same on every core if the kernel says so
+ * (os_clock_is_counter).  Not read before what stands in front of it in the program is done. */
+#if defined(__x86_64__)
+#define CPU_HAS_TICKS 1
+#else
+#define CPU_HAS_TICKS 0
+#endif
+
+ALWAYS_INLINE uint64_t cpu_ticks(void)
+{
+#if defined(__x86_64__)
+    unsigned core;
+    return __builtin_ia32_rdtscp(&core);
+#else
+    return 0;
+#endif
+}
+
 /* Adds one to a counter that only this thread writes and others may read: atomic for them, not as a whole.
  * One instruction where the processor has it; compilers make three of a relaxed load and store. */
 ALWAYS_INLINE void cpu_increment(uint64_t *counter)

@@ -5,7 +5,6 @@
 #include "os/os.h"
 #include "os/report.h"
 
-#include <string.h>
 
 #define STANDARD_ERROR 2
 #define SIGNAL_TRIES 20
@@ -32,27 +31,13 @@ bool observe_write_stats(struct heap *heap, int fd, bool json)
     return !printer.failed;
 }
 
-/* The file's name with %p replaced. */
-static void expand_name(char *out, size_t size)
-{
-    const char *in = observe_settings.stats_file;
-    const char *mark = strstr(in, "%p");
-    if (mark == NULL) {
-        print_to_buffer(out, size, "%s", in);
-        return;
-    }
-    size_t head = size_min((size_t)(mark - in), size - 1);
-    memcpy(out, in, head);
-    print_to_buffer(out + head, size - head, "%u%s", os_process_id(), mark + 2);
-}
-
 static void write_where_asked(void)
 {
     char name[STATS_FILE_MAX + 16];
     int fd = error_copy >= 0 ? error_copy : STANDARD_ERROR;
     bool to_a_file = observe_settings.stats_file[0] != 0;
     if (to_a_file) {
-        expand_name(name, sizeof name);
+        os_expand_name(name, sizeof name, observe_settings.stats_file);
         fd = os_create_file(name);
         if (fd < 0) {
             report_warning("cannot write the statistics to", name);

@@ -20,6 +20,8 @@ enum lock_rank {
     LOCK_RANK_POOL = 4,  /* the ranges, blocks or stack of one pool */
     LOCK_RANK_HEAP = 5,  /* pages, descriptors and shared spans of one heap */
     LOCK_RANK_DEPOT = 6, /* the pages that pools get theirs from */
+
+    LOCK_RANK_TRACE = 23, /* writing a trace to its file */
 };
 
 struct lock {

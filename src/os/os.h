@@ -39,6 +39,16 @@ void *os_sbrk(intptr_t by);
 /* Milliseconds since some fixed moment, cheap and coarse (a few ms). */
 uint64_t os_now_ms(void);
 
+/* Nanoseconds: since some fixed moment, and since 1970 (UTC). */
+uint64_t os_now_ns(void);
+uint64_t os_unix_ns(void);
+
+/* Whether the kernel keeps its own time by the processor's counter, so that the counter can be trusted. */
+bool os_clock_is_counter(void);
+
+/* The kernel's number of the calling thread. */
+unsigned os_thread_number(void);
+
 void os_futex_wait(uint32_t *word, uint32_t expected);
 void os_futex_wake_one(uint32_t *word);
 void os_yield(void);
@@ -69,8 +79,13 @@ int os_duplicate(int fd);
 
 /* Whole buffer or false with errno. */
 bool os_write(int fd, const void *data, size_t size);
-int os_create_file(const char *path); /* truncated, mode 0644; -1 with errno */
+int os_create_file(const char *path);               /* truncated, mode 0644; -1 with errno */
+int os_open_file(const char *path);                 /* for reading; -1 with errno */
+ptrdiff_t os_read(int fd, void *data, size_t size); /* as read(2), but not interrupted */
 void os_close(int fd);
+
+/* A file's name with %p replaced by the process id, cut to `size`. */
+void os_expand_name(char *out, size_t size, const char *name);
 
 /* Writes to a C stream (FILE *) that the caller's program owns. */
 bool os_stream_write(void *stream, const void *data, size_t size);

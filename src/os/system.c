@@ -3,6 +3,7 @@
 #include "os/os.h"
 
 #include "base/atomic.h"
+#include "base/print.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,6 +26,42 @@ uint64_t os_now_ms(void)
     if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0)
         return 0;
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    if (clock_gettime(clock, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t os_now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t os_unix_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
+}
+
+bool os_clock_is_counter(void)
+{
+    char name[16] = "";
+    int saved = errno;
+    int fd = os_open_file("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    if (fd >= 0) {
+        (void)os_read(fd, name, sizeof name - 1);
+        os_close(fd);
+    }
+    errno = saved;
+    return strcmp(name, "tsc\n") == 0;
+}
+
+unsigned os_thread_number(void)
+{
+    return (unsigned)syscall(SYS_gettid);
 }
 
 void os_futex_wait(uint32_t *word, uint32_t expected)
@@ -143,6 +180,32 @@ int os_duplicate(int fd)
 int os_create_file(const char *path)
 {
     return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+}
+
+int os_open_file(const char *path)
+{
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+ptrdiff_t os_read(int fd, void *data, size_t size)
+{
+    ssize_t got;
+    do
+        got = read(fd, data, size);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+void os_expand_name(char *out, size_t size, const char *name)
+{
+    const char *mark = strstr(name, "%p");
+    if (mark == NULL) {
+        print_to_buffer(out, size, "%s", name);
+        return;
+    }
+    size_t head = size_min((size_t)(mark - name), size - 1);
+    memcpy(out, name, head);
+    print_to_buffer(out + head, size - head, "%u%s", os_process_id(), mark + 2);
 }
 
 void os_close(int fd)
