@@ -147,6 +147,32 @@ CAIRN_API int cairn_stats_print(int fd, cairn_stats_format format);
  * the page docs/options.md.  -1 with the errno of write(2) when that fails. */
 CAIRN_API int cairn_options_print(int fd, int markdown);
 
+/* ---- Looking into the heap --------------------------------------------------------------------- */
+
+/* What a walk calls for each block: its address, its usable size, and the walk's context.  0 goes on; anything else
+ * ends the walk and is what it returns. */
+typedef int cairn_visit(void *block, size_t size, void *context);
+
+/* Visits the live blocks of the process heap, by rising address, while other threads allocate and free.
+ *
+ * A block that is live from the beginning of the walk to its end is visited exactly once; one that comes, goes or is
+ * resized meanwhile, once or not at all, and the visitor may find it freed already: who reads a block's contents must
+ * know that it stays.  What the allocator itself keeps free is never visited.  No lock is held while `visit` runs: it
+ * may allocate and free, the visited block too.  A span whose lists are damaged is left out (see cairn_heap_check).
+ *
+ * 0, or what `visit` returned; -1 with ENOMEM when there is no memory for the walk itself (some 130 KiB, given back at
+ * the end).  Time: linear in spans and blocks; other threads wait for one span's lists at most, some microseconds.
+ * Not for signal handlers. */
+CAIRN_API int cairn_heap_walk(cairn_visit *visit, void *context);
+
+/* Checks the process heap's structures: pages, page map, spans, lists of free blocks (a write to a freed block shows
+ * here, as does a block that was freed twice), counters.  Other threads may go on; of what they are at work on, all
+ * but the thread's own lists is checked.
+ *
+ * 0: nothing is wrong.  -1 with EUCLEAN: cairn_errormsg() says what is, and where, in a text that stays until seven
+ * more checks have failed; -1 with ENOMEM as above.  Time: as a walk, and all pages once under the heap's lock. */
+CAIRN_API int cairn_heap_check(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -15,6 +15,13 @@
 #define CAIRN_TSAN 0
 #endif
 
+/* 1: all threads see one another's stores in the order in which they were made. */
+#if defined(__x86_64__) || defined(__i386__)
+#define CPU_KEEPS_STORE_ORDER 1
+#else
+#define CPU_KEEPS_STORE_ORDER 0
+#endif
+
 /* Tells the core that this is a spin loop. */
 ALWAYS_INLINE void cpu_relax(void)
 {

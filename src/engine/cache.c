@@ -20,6 +20,7 @@
 
 struct cache cache_none = EMPTY_CACHE;
 struct cache cache_gone = EMPTY_CACHE;
+struct cache cache_held = EMPTY_CACHE;
 
 /* ---- Bins ---------------------------------------------------------------------------------------- */
 
@@ -158,6 +159,7 @@ static void init(struct cache *cache, struct heap *heap)
     cache->heap = heap;
     cache->last_released = NULL;
     cache->retained_pages = 0;
+    cache->slot = NULL;
     cache->in_use = true;
 }
 
@@ -203,4 +205,25 @@ void cache_drop(struct cache *cache)
     heap->meta.idle_caches = cache;
     heap->caches_in_use--;
     lock_release(&heap->lock);
+}
+
+/* ---- Holding ------------------------------------------------------------------------------------- */
+
+void cache_attach(struct cache *cache, struct cache **slot)
+{
+    lock_take(&cache->heap->lock);
+    cache->slot = slot;
+    lock_release(&cache->heap->lock);
+}
+
+bool cache_hold(struct cache *cache)
+{
+    struct cache *expected = cache;
+    return cache->slot != NULL && cas_acquire(cache->slot, &expected, &cache_held);
+}
+
+/* Relaxed: the thread takes the heap's lock before it looks again. */
+void cache_let_go(struct cache *cache)
+{
+    store_relaxed(cache->slot, cache);
 }

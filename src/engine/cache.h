@@ -5,16 +5,26 @@
 
 #include "engine/types.h"
 
-/* The caches of a thread that has none yet, and of one that has given its own back.  Never written: every
- * allocation from them ends in the slow path. */
+/* The caches of a thread that has none yet, of one that has given its own back, and of one that is held.  Never
+ * written: every allocation from them ends in the slow path. */
 extern struct cache cache_none;
 extern struct cache cache_gone;
+extern struct cache cache_held;
 
 /* A cache for the calling thread, new or used; NULL: no memory. */
 struct cache *cache_make(struct heap *heap);
 
 /* Gives everything in it to other threads, then the cache itself. */
 void cache_drop(struct cache *cache);
+
+/* The thread finds its cache in *slot from now on, through atomics; NULL: it does not any more. */
+void cache_attach(struct cache *cache, struct cache **slot);
+
+/* Bars the thread's way to its cache: &cache_held stands in the slot until cache_let_go, and a thread that finds
+ * it there waits for the heap's lock.  What the thread had begun before, one operation at most, it may still end.
+ * Both under the heap's lock, without letting it go in between.  False: there is no slot, or something else in it. */
+bool cache_hold(struct cache *cache);
+void cache_let_go(struct cache *cache);
 
 /* A block of `class` when the first span of its bin has none.  NULL with *error set. */
 void *cache_refill(struct cache *cache, unsigned size_class, enum error *error);

@@ -188,6 +188,9 @@ void heap_after_fork_child(struct heap *heap, const struct cache *mine)
     purge_after_fork_child(heap);
     heap->replaced_bytes = 0; /* what they were moving is there twice */
     heap->caches_in_use = 0;
-    for (struct cache *cache = heap->all_caches; cache != NULL; cache = cache->next_all)
+    for (struct cache *cache = heap->all_caches; cache != NULL; cache = cache->next_all) {
         heap->caches_in_use += cache == mine || cache == heap->late;
+        if (cache != mine)
+            cache->slot = NULL; /* it was in a stack that is no longer */
+    }
 }

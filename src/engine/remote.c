@@ -192,3 +192,39 @@ void span_disown(struct span *span)
         shared_list(heap, span);
     release_if_empty(span, next);
 }
+
+/* ---- Looking ------------------------------------------------------------------------------------- */
+
+bool span_guest_enter(struct span *span, uint64_t *flags)
+{
+    const uint64_t mask = REMOTE_UNOWNED | REMOTE_LISTED;
+    uint64_t now = load_relaxed(&span->remote);
+    while ((now & REMOTE_UNOWNED) != 0) {
+        if (cas_acq_rel(&span->remote, &now, now & ~mask)) { /* pairs as in take_over */
+            *flags = now & mask;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The pushes meanwhile found U gone and left the listing to us. */
+uint64_t span_guest_leave(struct span *span, uint64_t flags)
+{
+    uint64_t list_at = size_max(span->capacity / LIST_SHARE, 1);
+    uint64_t now = load_relaxed(&span->remote);
+    uint64_t next;
+    do {
+        next = now | flags;
+        if (now >> REMOTE_COUNT_SHIFT >= list_at)
+            next |= REMOTE_LISTED;
+    } while (!cas_acq_rel(&span->remote, &now, next)); /* pairs with take_over */
+    if ((next & REMOTE_LISTED) != 0 && !span->is_shared)
+        shared_append(span);
+    return next;
+}
+
+void span_guest_gone(struct span *span, uint64_t remote)
+{
+    release_if_empty(span, remote);
+}

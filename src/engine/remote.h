@@ -15,4 +15,11 @@ bool shared_take(struct cache *cache, unsigned size_class);
 /* The owner leaves a span that has blocks in use and is in no list. */
 void span_disown(struct span *span);
 
+/* A guest looks into a span without owner.  Between the two calls, under the heap's lock, nobody becomes its owner,
+ * and only frees by others touch it, which push on its remote list.  False: it has an owner, or is about to.
+ * span_guest_gone comes after the lock: it releases the span if those frees have emptied it. */
+bool span_guest_enter(struct span *span, uint64_t *flags);
+uint64_t span_guest_leave(struct span *span, uint64_t flags);
+void span_guest_gone(struct span *span, uint64_t remote);
+
 #endif

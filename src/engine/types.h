@@ -13,6 +13,8 @@
  *   thread cache  the spans that one thread allocates from in one heap, without locks
  *   owner         the thread cache that a span belongs to; NULL: nobody's
  *   remote free   a free by another thread than the owner's: pushed on the span's remote list
+ *   guest         who looks into a span without owner, under the heap's lock, and leaves all as it was
+ *   held          a thread whose way to its cache is barred for as long as somebody looks at its spans
  *   shared span   a span without owner that has free blocks and waits in the heap for a new owner
  *   page map      from any address to the span it lies in, for all heaps of the process
  *   purge         to give free dirty pages back to the system
@@ -50,6 +52,7 @@
  *   SHARED   OWNED    C, who left it, by freeing  CAS remote -> 0, then unlist under the heap lock
  *   SHARED   OWNED    C in need of a span         under the heap lock: CAS remote -> 0, unlist
  *   any      freed    who frees the last block    the owner directly; others become owner first
+ *   FULL, SHARED  and back  a guest               under the heap lock: CAS remote: U, L gone, and at the end back
  *
  * The CAS on `remote` is the only place where ownership changes hands: its release half publishes what the
  * last owner wrote, its acquire half lets the next one read it.  A thread takes a span for its own only
@@ -156,7 +159,7 @@ struct bin {
     uint8_t level;  /* size of the next new span: doubles as the class proves busy */
 };
 
-/* Written by its thread only, except `next_*` and `in_use` (heap lock).
+/* Written by its thread only, except `next_*`, `slot` and `in_use` (heap lock).
  * quick[i] == bins[class_of(8 * i)].first for every i. */
 struct cache {
     struct span *quick[QUICK_COUNT];
@@ -165,6 +168,7 @@ struct cache {
     uint32_t retained_pages;     /* in empty spans kept for the next allocation */
     uint32_t life;               /* which thread in the cache's history has it; rises when one ends; atomic */
     bool in_use;                 /* a living thread has it; for checks */
+    struct cache **slot;         /* the word by which the thread finds it; NULL: it cannot be held */
     struct cache *next_all;      /* every cache of the heap, ever */
     struct cache *next_idle;     /* caches whose thread is gone */
     struct bin bins[CLASS_COUNT];

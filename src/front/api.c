@@ -1,9 +1,11 @@
 /* api.c - the cairn_ names of <cairn/cairn.h>, in every build. */
 #include "cairn/cairn.h"
 
+#include "base/print.h"
 #include "engine/purge.h"
 #include "front/options.h"
 #include "front/process.h"
+#include "observe/inspect.h"
 #include "observe/report_stats.h"
 #include "observe/statistics.h"
 
@@ -147,6 +149,44 @@ int cairn_stats_print(int fd, cairn_stats_format format)
 {
     process_start();
     return observe_write_stats(&process_heap, fd, format == CAIRN_STATS_JSON) ? 0 : -1;
+}
+
+/* ---- Looking into the heap ----------------------------------------------------------------------- */
+
+int cairn_heap_walk(cairn_visit *visit, void *context)
+{
+    enum error error = OK;
+    process_start();
+    int result = inspect_walk(&process_heap, process_cache(), visit, context, &error);
+    if (error != OK)
+        (void)process_fail(ENOMEM, "the system has no more memory to walk the heap");
+    return result;
+}
+
+/* Texts of failed checks, the oldest used again. */
+static const char *fault_text(const struct inspect_fault *fault)
+{
+    enum { TEXTS = 8, TEXT_MAX = 120 };
+    static char texts[TEXTS][TEXT_MAX];
+    static uint32_t count;
+    char *text = texts[fetch_add_relaxed(&count, 1) % TEXTS];
+    print_to_buffer(text, TEXT_MAX, "%s: %p", fault->what, fault->where);
+    return text;
+}
+
+int cairn_heap_check(void)
+{
+    enum error error = OK;
+    struct inspect_fault fault;
+    process_start();
+    if (!inspect_heap(&process_heap, process_cache(), &fault, &error)) {
+        (void)process_fail(ENOMEM, "the system has no more memory to check the heap");
+        return -1;
+    }
+    if (fault.what == NULL)
+        return 0;
+    (void)process_fail(EUCLEAN, fault_text(&fault));
+    return -1;
 }
 
 int cairn_options_print(int fd, int markdown)

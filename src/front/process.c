@@ -22,7 +22,8 @@ static bool options_read; /* under start_lock */
 
 static void at_thread_exit(void *value)
 {
-    thread_cache = &cache_gone;
+    cache_attach(value, NULL);
+    store_relaxed(&thread_cache, &cache_gone);
     cache_drop(value);
 }
 
@@ -40,7 +41,7 @@ static void after_fork_parent(void)
 
 static void after_fork_child(void)
 {
-    heap_after_fork_child(&process_heap, thread_cache);
+    heap_after_fork_child(&process_heap, load_relaxed(&thread_cache));
     lock_reset(&start_lock);
 }
 
@@ -92,16 +93,35 @@ __attribute__((destructor(101))) static void on_unload(void)
 
 /* ---- Threads ------------------------------------------------------------------------------------- */
 
+/* What stands in the thread's slot, once nobody holds it: who does has the heap's lock. */
+static struct cache *in_slot(void)
+{
+    struct cache *cache;
+    while (UNLIKELY((cache = load_relaxed(&thread_cache)) == &cache_held)) {
+        lock_take(&process_heap.lock);
+        lock_release(&process_heap.lock);
+    }
+    return cache;
+}
+
+struct cache *process_cache(void)
+{
+    struct cache *cache = in_slot();
+    return cache != &cache_none && cache != &cache_gone ? cache : NULL;
+}
+
 /* The thread's cache, made now if need be; NULL when it has given its own back or there is no memory. */
 static struct cache *my_cache(void)
 {
-    if (LIKELY(thread_cache != &cache_none))
-        return thread_cache != &cache_gone ? thread_cache : NULL;
+    struct cache *cache = in_slot();
+    if (LIKELY(cache != &cache_none))
+        return cache != &cache_gone ? cache : NULL;
     process_start();
-    struct cache *cache = cache_make(&process_heap);
+    cache = cache_make(&process_heap);
     if (cache == NULL)
         return NULL;
-    thread_cache = cache;
+    store_relaxed(&thread_cache, cache);
+    cache_attach(cache, &thread_cache);
     os_thread_value_set(cache); /* may allocate */
     return cache;
 }
@@ -196,19 +216,13 @@ void *process_calloc(size_t count, size_t size)
     size_t total;
     if (UNLIKELY(multiply_overflows(count, size, &total)))
         return process_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
-    void *block = cache_alloc(thread_cache, total);
+    void *block = cache_alloc(load_relaxed(&thread_cache), total);
     return LIKELY(block != NULL) ? memset(block, 0, total) : process_alloc_slow(total, true);
-}
-
-/* A cache to free with: whoever only frees gets none made. */
-static struct cache *free_cache(void)
-{
-    return thread_cache != &cache_none && thread_cache != &cache_gone ? thread_cache : NULL;
 }
 
 void process_free_slow(const char *call, void *block)
 {
-    heap_free(free_cache(), call, block);
+    heap_free(process_cache(), call, block);
 }
 
 void *process_realloc(const char *call, void *block, size_t size)
@@ -238,7 +252,7 @@ void *process_realloc(const char *call, void *block, size_t size)
 
 size_t process_usable_size(const char *call, const void *block)
 {
-    return block != NULL ? span_usable_size(heap_span_of(free_cache(), call, block)) : 0;
+    return block != NULL ? span_usable_size(heap_span_of(process_cache(), call, block)) : 0;
 }
 
 /* The class or page count that a request of this size gets must be the one that the block has, but realloc may leave
@@ -247,7 +261,7 @@ void process_check_size(const char *call, const void *block, size_t align, size_
 {
     if (block == NULL)
         return;
-    const struct span *span = heap_span_of(free_cache(), call, block);
+    const struct span *span = heap_span_of(process_cache(), call, block);
     size_t usable = span_usable_size(span);
     size_t asked =
         align > 0 && align <= PAGE_SIZE ? class_aligned_size(size, size_max(align, BLOCK_ALIGN)) : size;

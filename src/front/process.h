@@ -11,12 +11,15 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
-extern __thread struct cache *thread_cache HIDDEN;
+extern __thread struct cache *thread_cache HIDDEN; /* who holds it writes it, too (cache.h): relaxed */
 extern __thread const char *thread_message HIDDEN; /* the last failure in words, static text; NULL: none */
 extern struct heap process_heap HIDDEN;
 
 /* Brings the heap up; done by the first call of all, whoever makes it. */
 void process_start(void);
+
+/* The calling thread's cache, or NULL: it has none (yet, or any more). */
+struct cache *process_cache(void);
 
 /* What the fast paths leave over; set errno on failure (but free, which keeps it). */
 NOINLINE void *process_alloc_slow(size_t size, bool zero);
@@ -35,19 +38,19 @@ COLD void *process_fail(int code, const char *message);
 
 ALWAYS_INLINE void *process_malloc(size_t size)
 {
-    void *block = cache_alloc(thread_cache, size);
+    void *block = cache_alloc(load_relaxed(&thread_cache), size);
     return LIKELY(block != NULL) ? block : process_alloc_slow(size, false);
 }
 
 ALWAYS_INLINE void process_free(const char *call, void *block)
 {
-    if (UNLIKELY(!cache_free(thread_cache, block)))
+    if (UNLIKELY(!cache_free(load_relaxed(&thread_cache), block)))
         process_free_slow(call, block);
 }
 
 ALWAYS_INLINE void process_free_sized(const char *call, void *block, size_t align, size_t size)
 {
-    if (LIKELY(align <= BLOCK_ALIGN && cache_free_sized(thread_cache, block, size)))
+    if (LIKELY(align <= BLOCK_ALIGN && cache_free_sized(load_relaxed(&thread_cache), block, size)))
         return;
     process_check_size(call, block, align, size);
     process_free_slow(call, block);

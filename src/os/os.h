@@ -31,6 +31,13 @@ void os_name(void *address, size_t size, const char *name);
 /* Asks for huge pages in the range, or for none.  Only a hint. */
 void os_huge_pages(void *address, size_t size, bool wanted);
 
+/* Copies memory that other threads may be writing to at the same time: the kernel does it, so that no code of ours
+ * reads what is in motion.  The caller finds out whether the copy is of one moment.  False: the kernel does not. */
+bool os_peek(void *to, const void *from, size_t size);
+
+/* Every running thread of the process passes a full memory barrier before this returns, where the kernel can. */
+void os_barrier_everywhere(void);
+
 /* The program break: as sbrk(2), (void *)-1 on failure. */
 void *os_sbrk(intptr_t by);
 
@@ -52,6 +59,7 @@ unsigned os_thread_number(void);
 void os_futex_wait(uint32_t *word, uint32_t expected);
 void os_futex_wake_one(uint32_t *word);
 void os_yield(void);
+void os_sleep_us(unsigned microseconds);
 
 /* Of the calling thread; the child of a fork has that of the thread that forked. */
 uintptr_t os_thread_id(void);

@@ -90,6 +90,14 @@ uintptr_t os_thread_id(void)
     return (uintptr_t)pthread_self();
 }
 
+void os_sleep_us(unsigned microseconds)
+{
+    int saved = errno;
+    struct timespec time = {microseconds / 1000000, (long)(microseconds % 1000000) * 1000};
+    (void)nanosleep(&time, NULL);
+    errno = saved;
+}
+
 static pthread_key_t thread_key;
 static bool thread_key_made; /* written once, before any thread sets a value */
 

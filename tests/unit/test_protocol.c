@@ -90,6 +90,7 @@ static struct fake fake;
 static struct cache *caches[ACTORS];
 static void *blocks[BLOCKS]; /* in use */
 static size_t block_count;
+static uintptr_t first_place; /* of block 0, also when it is free */
 
 static void begin(unsigned level)
 {
@@ -124,6 +125,8 @@ static size_t allocate_size(int who, size_t size)
     CHECK(block_count < BLOCKS);
     *word_of(block) = block_count;
     blocks[block_count] = block;
+    if (block_count == 0)
+        first_place = (uintptr_t)block;
     return block_count++;
 }
 
@@ -358,6 +361,43 @@ static void third_frees_2_allocates_many(void)
         allocate(2);
 }
 
+/* As a guest: the lists of the span with block 0 hold as many blocks as its numbers say. */
+static void look(void)
+{
+    uint64_t flags, left = 0;
+    lock_take(&heap.lock);
+    struct span *span = pagemap_find((void *)first_place);
+    bool guest = span != NULL && span->size_class == CLASS && load_relaxed(&span->owner) == NULL &&
+                 span_guest_enter(span, &flags);
+    if (guest) {
+        uint64_t remote = load_relaxed(&span->remote), count = 0, pushed = 0;
+        CHECK((remote & (REMOTE_UNOWNED | REMOTE_LISTED)) == 0);
+        for (struct block *b = span->free; b != NULL; b = b->next)
+            count++;
+        for (struct block *b = (struct block *)(uintptr_t)(remote & REMOTE_BLOCK_MASK); b != NULL;
+             b = b->next)
+            pushed++;
+        CHECK_EQ(pushed, remote >> REMOTE_COUNT_SHIFT);
+        CHECK_EQ(count + (span->allocs - span->frees), span->carved);
+        left = span_guest_leave(span, flags);
+    }
+    lock_release(&heap.lock);
+    if (guest)
+        span_guest_gone(span, left);
+}
+
+static void third_looks(void)
+{
+    look();
+    look();
+}
+
+static void third_looks_frees_2_3(void)
+{
+    look();
+    third_frees_2_3();
+}
+
 /* ---- Random scripts ------------------------------------------------------------------------------- */
 
 static uint64_t script_random;
@@ -377,6 +417,8 @@ static void random_actor(void)
         size_t what = check_below(&random, 16);
         if (what == 0 && caches[schedule_me] != NULL) {
             leave(schedule_me);
+        } else if (what == 15) {
+            look();
         } else if (what < 7 && caches[schedule_me] != NULL && block_count < BLOCKS - ACTORS) {
             allocate(schedule_me);
         } else {
@@ -440,6 +482,19 @@ static const struct scenario scenarios[] = {
     {"descriptors live again in the same class",
      full_4,
      {second_allocates_2, nobody_frees_0_1, third_frees_2_3},
+     after},
+    {"a guest while the last are freed", full_4, {second_frees_0_1, nobody_frees_2_3, third_looks}, after},
+    {"a guest while an eighth becomes free",
+     full_16,
+     {second_allocates_2, nobody_frees_0_1, third_looks_frees_2_3},
+     after},
+    {"a guest while it is taken back",
+     full_4,
+     {first_frees_0_allocates, nobody_frees_2_3, third_looks},
+     after},
+    {"a guest in a shared span that is taken and freed",
+     owned_2_of_4,
+     {first_leaves, second_allocates_frees_leaves, third_looks},
      after},
     {"three need spans while it becomes free",
      full_4,
