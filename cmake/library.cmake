@@ -71,8 +71,7 @@ set_source_files_properties(
 )
 
 cairn_shared_library(cairn cairn-objects)
-# First of all constructors: then its fork handlers are the outermost, and no other library's handler runs
-# while the heap is locked.
+# Before the constructors of other libraries: then its fork handlers are the outermost (src/front/process.c).
 target_link_options(cairn PRIVATE -Wl,-z,initfirst)
 cairn_shared_library(cairn-local cairn-internal)
 

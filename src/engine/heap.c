@@ -169,22 +169,20 @@ void heap_destroy(struct heap *heap)
 
 void heap_before_fork(struct heap *heap)
 {
-    lock_take(&heap->late_lock);
-    lock_take(&heap->lock);
+    lock_take_for_fork(&heap->late_lock);
+    lock_take_for_fork(&heap->lock);
 }
 
 void heap_after_fork_parent(struct heap *heap)
 {
-    lock_release(&heap->lock);
-    lock_release(&heap->late_lock);
+    lock_release_after_fork(&heap->lock);
+    lock_release_after_fork(&heap->late_lock);
 }
 
 /* The other threads are gone, and their caches with them: one of them may have stopped in the middle of a pop.
  * Their spans stay as they are; what the child frees there is lost to it. */
 void heap_after_fork_child(struct heap *heap, const struct cache *mine)
 {
-    lock_reset(&heap->lock);
-    lock_reset(&heap->late_lock);
     purge_after_fork_child(heap);
     heap->replaced_bytes = 0; /* what they were moving is there twice */
     heap->caches_in_use = 0;
@@ -193,4 +191,6 @@ void heap_after_fork_child(struct heap *heap, const struct cache *mine)
         if (cache != mine)
             cache->slot = NULL; /* it was in a stack that is no longer */
     }
+    lock_release_after_fork(&heap->lock);
+    lock_release_after_fork(&heap->late_lock);
 }

@@ -33,7 +33,8 @@ bool heap_trim(struct heap *heap, size_t keep);
  * block of it any more; heap_init makes it a heap again. */
 void heap_destroy(struct heap *heap);
 
-/* Around fork: no lock stays held. */
+/* Around fork: the child finds the heap whole, and no lock stays held.  The thread that forks may use the heap in
+ * between (lock.h). */
 void heap_before_fork(struct heap *heap);
 void heap_after_fork_parent(struct heap *heap);
 void heap_after_fork_child(struct heap *heap, const struct cache *mine);

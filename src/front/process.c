@@ -17,7 +17,7 @@ struct heap process_heap;
 
 enum { NOT_STARTED, STARTED };
 static uint32_t start_state;
-static struct lock start_lock = {0, LOCK_RANK_START};
+static struct lock start_lock = {.rank = LOCK_RANK_START};
 static bool options_read; /* under start_lock */
 
 static void at_thread_exit(void *value)
@@ -29,20 +29,20 @@ static void at_thread_exit(void *value)
 
 static void before_fork(void)
 {
-    lock_take(&start_lock);
+    lock_take_for_fork(&start_lock);
     heap_before_fork(&process_heap);
 }
 
 static void after_fork_parent(void)
 {
     heap_after_fork_parent(&process_heap);
-    lock_release(&start_lock);
+    lock_release_after_fork(&start_lock);
 }
 
 static void after_fork_child(void)
 {
     heap_after_fork_child(&process_heap, load_relaxed(&thread_cache));
-    lock_reset(&start_lock);
+    lock_release_after_fork(&start_lock);
 }
 
 /* Under start_lock; the environment may not be there yet when the dynamic loader allocates. */
@@ -72,9 +72,11 @@ void process_start(void)
         os_fork_hooks(before_fork, after_fork_parent, after_fork_child);
 }
 
-/* glibc calls constructors with main's arguments.  This one is the first of all (the library is linked with
- * -z initfirst), so that its fork handlers are the outermost: no other library's run while the heap is locked. */
-__attribute__((constructor(101))) static void on_load(int argc, char **argv, char **environment)
+/* The first constructor of all: in its program or library by its section, among libraries by -z initfirst, which
+ * libcairn.so is linked with.  So its fork handlers are as a rule the outermost, and no other handler, which may take
+ * locks under which threads allocate, runs while the heap is locked.  What somebody registers still earlier may
+ * allocate (lock.h).  glibc calls constructors with main's arguments. */
+static void on_load(int argc, char **argv, char **environment)
 {
     (void)argc;
     (void)argv;
@@ -85,6 +87,9 @@ __attribute__((constructor(101))) static void on_load(int argc, char **argv, cha
     lock_release(&start_lock);
     observe_start(&process_heap);
 }
+
+static void (*const start_first)(int, char **, char **)
+    __attribute__((section(".init_array.00000"), used)) = on_load;
 
 __attribute__((destructor(101))) static void on_unload(void)
 {

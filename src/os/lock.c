@@ -7,8 +7,15 @@
 
 #define SPINS 40 /* a holder on the other core is usually done by then */
 
+static bool held_for_fork(const struct lock *lock)
+{
+    return load_relaxed(&lock->fork_thread) == os_thread_id();
+}
+
 void lock_wait(struct lock *lock)
 {
+    if (held_for_fork(lock))
+        return;
     for (int i = 0; i < SPINS; i++) {
         uint32_t expected = 0;
         if (load_relaxed(&lock->state) == 0 && cas_acquire(&lock->state, &expected, 1))
@@ -24,6 +31,18 @@ void lock_wake(struct lock *lock)
     os_futex_wake_one(&lock->state);
 }
 
+void lock_take_for_fork(struct lock *lock)
+{
+    lock_take(lock);
+    store_relaxed(&lock->fork_thread, os_thread_id());
+}
+
+void lock_release_after_fork(struct lock *lock)
+{
+    store_relaxed(&lock->fork_thread, 0);
+    lock_release(lock); /* wakes in the child, too: a handler there may have started threads */
+}
+
 #if CAIRN_DEBUG
 /* The ranks that this thread holds, one bit each; in release builds thread-local storage is too precious. */
 static __thread uint32_t held;
@@ -31,6 +50,8 @@ static __thread uint32_t held;
 void lock_rank_check(const struct lock *lock, bool taking)
 {
     uint32_t bit = UINT32_C(1) << lock->rank;
+    if (taking && held_for_fork(lock))
+        return;
     if (taking && held >= bit)
         report_fatal("lock", lock, "taken out of rank");
     held = taking ? held | bit : held & ~bit;

@@ -1,12 +1,18 @@
 /* lock.h - the mutex of the engine: one word, a futex when there is contention, no allocation, usable
- * before main and across fork (lock_reset in the child).
+ * before main and across fork.
  *
  *   state   meaning                                who changes it
  *   0       free                                   taker: 0 -> 1
  *   1       held, nobody sleeps                    holder: 1 -> 0; waiter: 1 -> 2
  *   2       held, somebody may sleep               holder: 2 -> 0 and wakes one; waiter that wakes keeps 2
  *
- * Source: U. Drepper, "Futexes are tricky" (2011), the third mutex.  Not recursive.
+ * Source: U. Drepper, "Futexes are tricky" (2011), the third mutex.
+ *
+ * Not recursive, but for fork.  What it guards is to be whole in the child, so the thread that forks holds it
+ * meanwhile; and other libraries' fork handlers, which may run before or after ours, may allocate.  So the thread
+ * that took it by lock_take_for_fork, in parent and child, may take and release it again, until
+ * lock_release_after_fork.
+ *
  * Ranks: a thread takes locks in rising rank only; debug builds (CAIRN_DEBUG) abort otherwise. */
 #ifndef OS_LOCK_H
 #define OS_LOCK_H
@@ -27,7 +33,12 @@ enum lock_rank {
 struct lock {
     uint32_t state;
     uint32_t rank; /* enum lock_rank, constant after init */
+    uintptr_t
+        fork_thread; /* os_thread_id() of the holder if it forks, else 0; written by the holder; atomic */
 };
+
+void lock_take_for_fork(struct lock *lock);
+void lock_release_after_fork(struct lock *lock); /* in the parent, and in the child */
 
 void lock_wait(struct lock *lock);
 void lock_wake(struct lock *lock);
@@ -53,13 +64,15 @@ ALWAYS_INLINE bool lock_try(struct lock *lock)
 
 ALWAYS_INLINE void lock_release(struct lock *lock)
 {
+    if (UNLIKELY(load_relaxed(&lock->fork_thread) != 0))
+        return;
     if (CAIRN_DEBUG)
         lock_rank_check(lock, false);
     if (UNLIKELY(__atomic_exchange_n(&lock->state, 0, __ATOMIC_RELEASE) == 2))
         lock_wake(lock);
 }
 
-/* In the child of a fork, where nobody else is left to hold or wait. */
+/* In the child of a fork, for a lock that another thread of the parent may have held: nobody holds it here. */
 ALWAYS_INLINE void lock_reset(struct lock *lock)
 {
     if (CAIRN_DEBUG)
