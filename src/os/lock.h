@@ -20,6 +20,7 @@
 #include "base/atomic.h"
 
 enum lock_rank {
+    LOCK_RANK_CHECKPOINT = 0, /* a checkpoint that is being taken */
     LOCK_RANK_START = 1, /* process start-up and the list of heaps */
     LOCK_RANK_POOLS = 2, /* the list of pools, and which thread has a cache in which */
     LOCK_RANK_LATE = 3,  /* the cache that threads without one share, in each heap */
