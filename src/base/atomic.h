@@ -24,6 +24,9 @@
 #define cas_acq_rel(p, expected, desired)                                                                    \
     __atomic_compare_exchange_n((p), (expected), (desired), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 
+/* The compiler keeps what is before it before it, and what is after it after; other threads may see it otherwise. */
+#define order_here() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
 /* Adds to a counter that only the caller's thread (or lock) writes and that others may read. */
 #define count_up(p, v) store_relaxed((p), load_relaxed(p) + (v))
 #define count_down(p, v) store_relaxed((p), load_relaxed(p) - (v))

@@ -1,7 +1,8 @@
 /* alloc.h - the fast paths: pop a block from the first span of its bin, push one on the span it came from.
  *
  * Inlined into every entry point, so a heap with other rules pays for them itself only.  No atomics
- * beyond relaxed loads and stores, no lock, no system call. */
+ * beyond relaxed loads and stores, no lock, no system call.  `cache` may be cache_watched of a cache: then nothing is
+ * found, and the slow path has to be asked. */
 #ifndef ENGINE_ALLOC_H
 #define ENGINE_ALLOC_H
 
@@ -23,10 +24,23 @@ ALWAYS_INLINE void *span_pop(struct span *span)
 ALWAYS_INLINE void *cache_alloc(struct cache *cache, size_t size)
 {
     if (LIKELY(size <= QUICK_SIZE_MAX))
-        return span_pop(cache->quick[(size + 7) / 8]);
+        return span_pop(load_relaxed(&cache->quick[(size + 7) / 8]));
     if (LIKELY(size <= CLASS_SIZE_MAX))
-        return span_pop(cache->bins[class_of(size)].first);
+        return span_pop(load_relaxed(&cache->firsts[class_of(size) - FIRSTS_CLASS]));
     return NULL;
+}
+
+/* The pointer by which a thread knows its cache while every call is to be seen, and back.  See types.h. */
+#define CACHE_WATCHED_SHIFT sizeof(struct span *)
+
+ALWAYS_INLINE struct cache *cache_watched(struct cache *cache)
+{
+    return (struct cache *)((uintptr_t)cache | CACHE_WATCHED_SHIFT);
+}
+
+ALWAYS_INLINE struct cache *cache_real(struct cache *cache)
+{
+    return (struct cache *)((uintptr_t)cache & ~(uintptr_t)CACHE_WATCHED_SHIFT);
 }
 
 /* The last half of a free: the span is the thread's own, the block is one, and not the one freed last. */

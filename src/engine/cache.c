@@ -6,33 +6,86 @@
 #include "engine/meta.h"
 #include "engine/remote.h"
 #include "engine/span.h"
+#include "os/os.h"
 
 #include <string.h>
 
+#define ALIGNED __attribute__((aligned(CACHE_LINE)))
 #define RETAINED_PAGES_MAX 128 /* of empty spans that a thread keeps, one per class at most */
 
 #define EMPTY_CACHE                                                                                          \
     {                                                                                                        \
-        .quick = {[0 ... QUICK_COUNT - 1] = &span_none}, .bins = {                                           \
+        .quick = {[0 ... QUICK_COUNT - 1] = &span_none},                                                     \
+        .firsts = {[0 ... CLASS_COUNT - FIRSTS_CLASS - 1] = &span_none}, .guard = &span_none, .bins = {      \
             [0 ... CLASS_COUNT - 1] = {.first = &span_none}                                                  \
         }                                                                                                    \
     }
 
-struct cache cache_none = EMPTY_CACHE;
-struct cache cache_gone = EMPTY_CACHE;
-struct cache cache_held = EMPTY_CACHE;
+struct cache cache_none ALIGNED = EMPTY_CACHE;
+struct cache cache_gone ALIGNED = EMPTY_CACHE;
+struct cache cache_held ALIGNED = EMPTY_CACHE;
+
+_Static_assert(offsetof(struct cache, firsts) == sizeof(struct span *) * QUICK_COUNT,
+               "a watched cache reads one further");
 
 /* ---- Bins ---------------------------------------------------------------------------------------- */
 
-static void set_first(struct cache *cache, unsigned size_class, struct span *first)
+/* Where the fast paths find the class. */
+static void show(struct cache *cache, unsigned size_class, struct span *first)
 {
-    cache->bins[size_class].first = first;
     size_t size = class_size(size_class);
-    if (size > QUICK_SIZE_MAX)
+    if (size_class >= FIRSTS_CLASS) {
+        store_relaxed(&cache->firsts[size_class - FIRSTS_CLASS], first);
         return;
+    }
     size_t from = size <= cache->heap->config.least_size ? 0 : class_size(size_class - 1) / 8 + 1;
     for (size_t i = from; i <= size / 8; i++)
-        cache->quick[i] = first;
+        store_relaxed(&cache->quick[i], first);
+}
+
+static void set_first(struct cache *cache, unsigned size_class, struct span *first)
+{
+    uint32_t watch;
+    cache->bins[size_class].first = first;
+    do {
+        watch = load_relaxed(&cache->heap->watch);
+        show(cache, size_class, (watch & WATCH_VEIL) != 0 ? &span_none : first);
+        order_here(); /* for the other threads, os_barrier_everywhere in veil_all makes it one */
+    } while (UNLIKELY(load_relaxed(&cache->heap->watch) != watch));
+}
+
+void cache_follow(struct cache *cache, uint32_t seen)
+{
+    cache->seen = seen;
+    for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++)
+        set_first(cache, size_class, cache->bins[size_class].first);
+}
+
+/* Twice, for a kernel that knows no such barrier: the second round catches what was on its way in the first. */
+static void veil_all(struct heap *heap)
+{
+    for (int round = 0; round < 2; round++) {
+        os_barrier_everywhere();
+        struct cache *cache = load_acquire(&heap->all_caches); /* pairs with cache_make */
+        for (; cache != NULL; cache = cache->next_all)
+            for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++)
+                show(cache, size_class, &span_none);
+    }
+    os_barrier_everywhere();
+}
+
+void cache_watch(struct heap *heap, uint32_t set, uint32_t clear)
+{
+    uint32_t old = load_relaxed(&heap->watch), new;
+    do {
+        new = ((old + WATCH_CHANGE) & ~clear) | set;
+    } while (!cas_acq_rel(&heap->watch, &old, new)); /* pairs with itself */
+    if ((new &WATCH_VEIL) == 0)
+        return;
+    veil_all(heap);
+    old = load_relaxed(&heap->watch);
+    while ((old & WATCH_VEIL) == 0 && !cas_acq_rel(&heap->watch, &old, old + WATCH_CHANGE)) /* as above */
+        ;
 }
 
 static void add_first(struct cache *cache, struct span *span)
@@ -154,8 +207,14 @@ void cache_span_empty(struct cache *cache, struct span *span)
 /* `life` and `next_all` outlive the thread. */
 static void init(struct cache *cache, struct heap *heap)
 {
-    memcpy(cache->quick, cache_none.quick, sizeof cache->quick);
+    for (unsigned i = 0; i < QUICK_COUNT; i++)
+        store_relaxed(&cache->quick[i], &span_none); /* who veils may be at it */
+    for (unsigned i = 0; i < CLASS_COUNT - FIRSTS_CLASS; i++)
+        store_relaxed(&cache->firsts[i], &span_none);
     memcpy(cache->bins, cache_none.bins, sizeof cache->bins);
+    cache->guard = &span_none;
+    cache->sample_left = cache->sample_guard = 0;
+    cache->seen = 0;
     cache->heap = heap;
     cache->last_released = NULL;
     cache->retained_pages = 0;
@@ -173,7 +232,7 @@ struct cache *cache_make(struct heap *heap)
     } else if ((cache = meta_alloc(heap, sizeof *cache)) != NULL) {
         init(cache, heap);
         cache->next_all = heap->all_caches;
-        heap->all_caches = cache;
+        store_release(&heap->all_caches, cache);
     }
     if (cache != NULL)
         heap->caches_in_use++;
@@ -216,14 +275,20 @@ void cache_attach(struct cache *cache, struct cache **slot)
     lock_release(&cache->heap->lock);
 }
 
+/* In the slot the cache has one of two names, and the thread may change which until it finds it held. */
 bool cache_hold(struct cache *cache)
 {
-    struct cache *expected = cache;
-    return cache->slot != NULL && cas_acquire(cache->slot, &expected, &cache_held);
+    struct cache *now = cache->slot != NULL ? load_relaxed(cache->slot) : NULL;
+    while (cache_real(now) == cache) {
+        cache->held_as = now;
+        if (cas_acquire(cache->slot, &now, &cache_held))
+            return true;
+    }
+    return false;
 }
 
 /* Relaxed: the thread takes the heap's lock before it looks again. */
 void cache_let_go(struct cache *cache)
 {
-    store_relaxed(cache->slot, cache);
+    store_relaxed(cache->slot, cache->held_as);
 }

@@ -26,6 +26,13 @@ void cache_attach(struct cache *cache, struct cache **slot);
 bool cache_hold(struct cache *cache);
 void cache_let_go(struct cache *cache);
 
+/* What the heap's watchers want to see changes: sets and clears flags, then veils all caches if need be.
+ * For any thread, and for signal handlers. */
+void cache_watch(struct heap *heap, uint32_t set, uint32_t clear);
+
+/* The cache follows the word `seen` of heap->watch: its thread pops in the fast path, or no longer. */
+void cache_follow(struct cache *cache, uint32_t seen);
+
 /* A block of `class` when the first span of its bin has none.  NULL with *error set. */
 void *cache_refill(struct cache *cache, unsigned size_class, enum error *error);
 

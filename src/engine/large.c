@@ -28,6 +28,7 @@ static void init(struct span *span, const struct run *run)
     span->capacity = span->carved = 1;
     span->size_class = CLASS_LARGE;
     span->is_shared = span->is_moved = 0;
+    store_relaxed(&span->is_marked, 0);
     span->empty_at = 0;
     store_relaxed(&span->remote, 0);
     span->next = span->previous = NULL;

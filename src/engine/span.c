@@ -27,6 +27,7 @@ static void init(struct span *span, unsigned size_class, const struct run *run, 
     span->size_class = (uint8_t)size_class;
     span->is_shared = 0;
     span->is_moved = 0;
+    store_relaxed(&span->is_marked, 0);
     span->empty_at = 0;
     store_relaxed(&span->remote, 0);
     span->next = span->previous = NULL;

@@ -18,6 +18,7 @@
  *   shared span   a span without owner that has free blocks and waits in the heap for a new owner
  *   page map      from any address to the span it lies in, for all heaps of the process
  *   purge         to give free dirty pages back to the system
+ *   watched       a heap whose allocations somebody wants to see: its fast paths find nothing (see below)
  *   dirty         touched since the system handed it out: costs memory, may hold old bytes
  *   committed     pages in spans, free dirty pages, and metadata: what the process pays for
  *
@@ -60,6 +61,22 @@
  * Listing happens under the heap lock and only while U and L are both set; who takes a span with L set goes
  * through that lock afterwards, so a late lister finds U or L gone, or its entry is undone.
  *
+ * How a heap is watched without a word in its fast paths
+ *
+ * The word heap->watch says what is to be seen: WATCH_* flags, and a count of the changes.  Who changes it
+ * then veils every cache: quick[] and firsts[] become span_none, so that every allocation ends in a slow path,
+ * where the thread compares the word with cache->seen, and follows.  While WATCH_VEIL is set, bins[].first alone
+ * says where malloc pops.  Under WATCH_ALL the thread's own pointer to its cache is moved on by one word
+ * (cache_watched): every free then finds owner != cache and ends in a slow path too, and the fast paths read
+ * quick[] and firsts[] one further, where they find span_none as well; so a word of guard follows each part.
+ *
+ *   who watches        watch = new, with veil; a barrier everywhere; all quick, firsts = span_none;
+ *                      barrier; if somebody has lifted the veil meanwhile: watch += WATCH_CHANGE, for those too quick
+ *   owner, set_first   quick, firsts = watch has veil ? span_none : first; again if watch has changed meanwhile
+ *
+ * Of the two one comes last, so no class stays unveiled, and none veiled for good.  A thread that has not yet followed WATCH_ALL frees
+ * without being seen only what it got before: to allocate a block, or to take a span over, it has to follow first.
+ *
  * By freeing, a thread may take over spans that it left itself, and FULL ones that a thread left that is gone.  So a thread that
  * allocates keeps its spans, and one that only frees hoards nothing: what it frees becomes SHARED.
  */
@@ -85,8 +102,12 @@
 #define CLASS_LINEAR_COUNT (1 + CLASS_LINEAR_MAX / 16) /* 8, 16, 32, ..., 128 */
 #define CLASS_COUNT (CLASS_LINEAR_COUNT + (CLASS_SIZE_MAX_LOG2 - 7) * (1 << CLASS_STEPS_LOG2))
 #define CLASS_LARGE CLASS_COUNT /* the class number of large blocks */
-#define QUICK_SIZE_MAX 1024     /* up to here `quick` finds the span by size alone */
+#define QUICK_SIZE_MAX_LOG2 10
+#define QUICK_SIZE_MAX                                                                                       \
+    ((size_t)1 << QUICK_SIZE_MAX_LOG2) /* up to here `quick` finds the span by size alone */
 #define QUICK_COUNT (QUICK_SIZE_MAX / 8 + 1)
+/* The class above QUICK_SIZE_MAX: from here on `firsts` finds the span by class. */
+#define FIRSTS_CLASS (CLASS_LINEAR_COUNT + (QUICK_SIZE_MAX_LOG2 - 7) * (1 << CLASS_STEPS_LOG2))
 #define SPAN_PAGES_MAX 32 /* of a span with size class */
 #define BLOCK_ALIGN 16
 #define MARK_BYTES 16 /* of memory for each liveness mark */
@@ -135,6 +156,8 @@ struct span {
     uint8_t size_class;  /* size class or CLASS_LARGE; constant */
     uint8_t is_shared;   /* listed in heap->shared; heap lock */
     uint8_t is_moved;    /* large: its pages came from elsewhere by move; user of the block */
+    uint8_t
+        is_marked; /* large: somebody wants to see its block freed (WATCH_MARKED); user of the block, atomic */
 
     uint64_t remote __attribute__((aligned(CACHE_LINE))); /* see above; atomic */
     struct span *next, *previous; /* in the owner's bin, in heap->shared, or next in the free descriptors */
@@ -153,22 +176,37 @@ _Static_assert(sizeof(struct span) == 2 * CACHE_LINE, "one cache line for the ow
 /* ---- Thread caches ----------------------------------------------------------------------------------- */
 
 struct bin {
-    struct span *first; /* where malloc pops; span_none when there is none */
+    struct span *first; /* where malloc pops; span_none when there is none.  The truth of quick and firsts */
     struct span *last;
     uint32_t spans; /* from first to last */
     uint8_t level;  /* size of the next new span: doubles as the class proves busy */
 };
 
-/* Written by its thread only, except `next_*`, `slot` and `in_use` (heap lock).
- * quick[i] == bins[class_of(8 * i)].first for every i. */
+/* Flags of heap->watch and cache->seen; the bits above count the changes. */
+#define WATCH_SAMPLE ((uint32_t)1) /* allocations are sampled: cache->sample_left counts down */
+#define WATCH_ALL ((uint32_t)2)    /* every call is reported */
+#define WATCH_MARKED ((uint32_t)4) /* frees of spans with is_marked are reported */
+#define WATCH_VEIL (WATCH_SAMPLE | WATCH_ALL)
+#define WATCH_FLAGS ((uint32_t)7)
+#define WATCH_CHANGE ((uint32_t)8)
+
+/* Written by its thread only, except `next_*`, `slot`, `held_as` and `in_use` (heap lock), and the veil: see above.
+ * Without a veil quick[i] == bins[class_of(8 * i)].first and firsts[i] == bins[i + FIRSTS_CLASS].first for every i;
+ * with one all of them are span_none.  Caches lie at multiples of 16: bit 3 of a pointer is cache_watched's. */
 struct cache {
     struct span *quick[QUICK_COUNT];
+    struct span *firsts[CLASS_COUNT - FIRSTS_CLASS]; /* for the sizes above QUICK_SIZE_MAX */
+    struct span *guard;                              /* span_none */
+    size_t sample_left;  /* bytes to allocate until the next sample; 0: no sampling */
+    size_t sample_guard; /* 0: what cache_watched finds for sample_left */
+    uint32_t seen;       /* of heap->watch: what the thread has followed */
     struct heap *heap;
     struct block *last_released; /* the block whose free released its span: a second free is told by it */
     uint32_t retained_pages;     /* in empty spans kept for the next allocation */
     uint32_t life;               /* which thread in the cache's history has it; rises when one ends; atomic */
     bool in_use;                 /* a living thread has it; for checks */
     struct cache **slot;         /* the word by which the thread finds it; NULL: it cannot be held */
+    struct cache *held_as;       /* what stood in the slot before it was held */
     struct cache *next_all;      /* every cache of the heap, ever */
     struct cache *next_idle;     /* caches whose thread is gone */
     struct bin bins[CLASS_COUNT];
@@ -267,7 +305,7 @@ struct heap {
     struct arena *arenas;
     struct arena *last_arena;
     struct meta_store meta;
-    struct cache *all_caches;
+    struct cache *all_caches; /* every one ever made; read without the lock */
     size_t caches_in_use;
     struct chunk *dirty_first, *dirty_last; /* the queue of chunks to purge */
     struct purging *purging;                /* chunks on their way to the system now (purge.c) */
@@ -278,6 +316,7 @@ struct heap {
     uint64_t purged_at; /* ms, of the last purge */
     struct span *shared_first[CLASS_COUNT], *shared_last[CLASS_COUNT];
     struct span *lost;      /* large spans that a failed resize left, with pages perhaps not mapped */
+    uint32_t watch;         /* WATCH_* and the count of changes; atomic */
     bool has_oversized;     /* a realloc left a block larger than its size asks for; atomic */
     const void *last_large; /* the large block freed last; atomic */
     struct lock late_lock;  /* for `late` */

@@ -1,8 +1,10 @@
 /* process.c - see process.h. */
 #include "front/process.h"
 
+#include "engine/large.h"
 #include "front/options.h"
 #include "observe/report_stats.h"
+#include "observe/watch.h"
 #include "os/os.h"
 #include "os/report.h"
 
@@ -31,17 +33,20 @@ static void before_fork(void)
 {
     lock_take_for_fork(&start_lock);
     heap_before_fork(&process_heap);
+    watch_fork(FORK_BEFORE);
 }
 
 static void after_fork_parent(void)
 {
+    watch_fork(FORK_PARENT);
     heap_after_fork_parent(&process_heap);
     lock_release_after_fork(&start_lock);
 }
 
 static void after_fork_child(void)
 {
-    heap_after_fork_child(&process_heap, load_relaxed(&thread_cache));
+    watch_fork(FORK_CHILD);
+    heap_after_fork_child(&process_heap, cache_real(load_relaxed(&thread_cache)));
     lock_release_after_fork(&start_lock);
 }
 
@@ -98,6 +103,11 @@ __attribute__((destructor(101))) static void on_unload(void)
 
 /* ---- Threads ------------------------------------------------------------------------------------- */
 
+static uint32_t watch_now(void)
+{
+    return load_relaxed(&process_heap.watch);
+}
+
 /* What stands in the thread's slot, once nobody holds it: who does has the heap's lock. */
 static struct cache *in_slot(void)
 {
@@ -109,26 +119,50 @@ static struct cache *in_slot(void)
     return cache;
 }
 
+/* What watchers want to see has changed since the cache's thread looked. */
+COLD static void follow_watch(struct cache *cache, uint32_t watch)
+{
+    cache_follow(cache, watch);
+    cache->sample_left = (watch & WATCH_SAMPLE) != 0 ? watch_next_sample() : 0;
+}
+
+/* The thread's slot says whether its frees are to be seen; false: who held it meanwhile has changed it. */
+COLD static bool follow_in_slot(struct cache *slot)
+{
+    struct cache *cache = cache_real(slot);
+    uint32_t watch = watch_now();
+    struct cache *wanted = (watch & WATCH_ALL) != 0 ? cache_watched(cache) : cache;
+    if (slot != wanted &&
+        !cas_acquire(&thread_cache, &slot, wanted)) /* relaxed would do: it is a hint to oneself */
+        return false;
+    follow_watch(cache, watch);
+    return true;
+}
+
 struct cache *process_cache(void)
 {
-    struct cache *cache = in_slot();
-    return cache != &cache_none && cache != &cache_gone ? cache : NULL;
+    for (;;) {
+        struct cache *slot = in_slot();
+        if (slot == &cache_none || slot == &cache_gone)
+            return NULL;
+        if (LIKELY(cache_real(slot)->seen == watch_now()) || follow_in_slot(slot))
+            return cache_real(slot);
+    }
 }
 
 /* The thread's cache, made now if need be; NULL when it has given its own back or there is no memory. */
 static struct cache *my_cache(void)
 {
-    struct cache *cache = in_slot();
-    if (LIKELY(cache != &cache_none))
-        return cache != &cache_gone ? cache : NULL;
+    if (LIKELY(load_relaxed(&thread_cache) != &cache_none))
+        return process_cache();
     process_start();
-    cache = cache_make(&process_heap);
+    struct cache *cache = cache_make(&process_heap);
     if (cache == NULL)
         return NULL;
     store_relaxed(&thread_cache, cache);
     cache_attach(cache, &thread_cache);
     os_thread_value_set(cache); /* may allocate */
-    return cache;
+    return process_cache();
 }
 
 /* For threads that are almost gone: one cache for all of them, one at a time. */
@@ -137,6 +171,8 @@ static struct cache *late_cache_take(void)
     lock_take(&process_heap.late_lock);
     if (process_heap.late == NULL)
         process_heap.late = cache_make(&process_heap);
+    if (process_heap.late != NULL && process_heap.late->seen != watch_now())
+        follow_watch(process_heap.late, watch_now());
     return process_heap.late;
 }
 
@@ -175,12 +211,16 @@ static void *serve(struct cache *cache, const struct request *request, enum erro
     return heap_alloc(cache, request->size, request->zero, error);
 }
 
+static void *allocate_watched(const struct request *request);
+
 static void *allocate(const struct request *request)
 {
     enum error error = ERROR_MEMORY;
     void *block = NULL;
     if (request->size > PTRDIFF_MAX)
         return process_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
+    if (UNLIKELY((watch_now() & WATCH_VEIL) != 0))
+        return allocate_watched(request);
     struct cache *cache = my_cache();
     if (cache != NULL) {
         block = serve(cache, request, &error);
@@ -193,8 +233,17 @@ static void *allocate(const struct request *request)
     return block != NULL ? block : fail(error);
 }
 
+/* While allocations are sampled, all but the samples are popped here. */
 void *process_alloc_slow(size_t size, bool zero)
 {
+    struct cache *cache = load_relaxed(&thread_cache);
+    if (size < cache->sample_left && size <= CLASS_SIZE_MAX && cache->seen == watch_now()) {
+        void *block = span_pop(cache->bins[class_of(size)].first);
+        if (LIKELY(block != NULL)) {
+            cache->sample_left -= size;
+            return zero ? memset(block, 0, size) : block;
+        }
+    }
     return allocate(&(struct request){0, size, zero});
 }
 
@@ -227,8 +276,25 @@ void *process_calloc(size_t count, size_t size)
 
 void process_free_slow(const char *call, void *block)
 {
+    uint32_t watch = watch_now();
+    if (UNLIKELY((watch & (WATCH_ALL | WATCH_MARKED)) != 0) && block != NULL)
+        watch_freed(watch, block);
     heap_free(process_cache(), call, block);
 }
+
+/* `block` as `size` bytes, with the thread's cache or the late one. */
+static void *resize(const char *call, void *block, size_t size, enum error *error)
+{
+    struct cache *cache = my_cache();
+    if (cache != NULL)
+        return heap_realloc(cache, call, block, size, error);
+    cache = late_cache_take();
+    void *moved = cache != NULL ? heap_realloc(cache, call, block, size, error) : NULL;
+    late_cache_release();
+    return moved;
+}
+
+static void *resize_watched(const char *call, void *block, size_t size, enum error *error);
 
 void *process_realloc(const char *call, void *block, size_t size)
 {
@@ -243,15 +309,8 @@ void *process_realloc(const char *call, void *block, size_t size)
             process_free(call, block);
         return least;
     }
-    struct cache *cache = my_cache();
-    void *moved;
-    if (cache != NULL) {
-        moved = heap_realloc(cache, call, block, size, &error);
-    } else {
-        cache = late_cache_take();
-        moved = cache != NULL ? heap_realloc(cache, call, block, size, &error) : NULL;
-        late_cache_release();
-    }
+    void *moved = UNLIKELY((watch_now() & WATCH_FLAGS) != 0) ? resize_watched(call, block, size, &error)
+                                                             : resize(call, block, size, &error);
     return moved != NULL ? moved : fail(error);
 }
 
@@ -277,4 +336,85 @@ void process_check_size(const char *call, const void *block, size_t align, size_
         fits = size >= usable / 2 || (asked <= CLASS_SIZE_MAX && class_of(asked) == span->size_class);
     if (!fits && !(size <= usable && load_relaxed(&span_heap(span)->has_oversized)))
         report_fatal(call, block, "wrong size for");
+}
+
+/* ---- Watched calls (observe/watch.h) ---------------------------------------------------------------- */
+
+/* Counts `size` bytes; true if the block is to be a sample. */
+static bool count_sample(struct cache *cache, size_t size)
+{
+    if (cache->sample_left == 0)
+        return false;
+    bool due = size >= cache->sample_left;
+    cache->sample_left = due ? watch_next_sample() : cache->sample_left - size;
+    return due;
+}
+
+/* A sample has a span to itself, so that its free ends in the slow path. */
+static void *serve_sample(const struct request *request, enum error *error)
+{
+    return large_alloc(&process_heap, request->size, size_max(request->align, PAGE_SIZE), request->zero,
+                       error);
+}
+
+static void *allocate_watched(const struct request *request)
+{
+    enum error error = ERROR_MEMORY;
+    void *sample = NULL, *block = NULL;
+    uint32_t watch = watch_now();
+    struct cache *cache = my_cache();
+    bool late = cache == NULL;
+    if (late)
+        cache = late_cache_take();
+    if (cache != NULL && count_sample(cache, request->size))
+        block = sample = serve_sample(request, &error);
+    if (cache != NULL && block == NULL)
+        block = serve(cache, request, &error);
+    if (late)
+        late_cache_release();
+    if (block == NULL)
+        return fail(error);
+    if (sample != NULL)
+        watch_sampled(block, request->size, request->align);
+    watch_allocated(watch, block, request->size, request->align);
+    return block;
+}
+
+/* A sample that stays small moves to a span of its own; a large block has one anyway. */
+static void *resize_sample(const char *call, void *block, size_t size, enum error *error)
+{
+    if (size > CLASS_SIZE_MAX)
+        return resize(call, block, size, error);
+    void *fresh = serve_sample(&(struct request){0, size, false}, error);
+    if (fresh == NULL)
+        return NULL;
+    memcpy(fresh, block, size_min(size, span_usable_size(heap_span_of(process_cache(), call, block))));
+    heap_free(process_cache(), call, block);
+    return fresh;
+}
+
+static bool count_resized(size_t size)
+{
+    struct cache *cache = my_cache();
+    if (cache != NULL)
+        return count_sample(cache, size);
+    cache = late_cache_take();
+    bool due = cache != NULL && count_sample(cache, size);
+    late_cache_release();
+    return due;
+}
+
+/* To the sampler a realloc is the end of the block and a new allocation of the whole size. */
+static void *resize_watched(const char *call, void *block, size_t size, enum error *error)
+{
+    struct watch_known known;
+    uint32_t watch = watch_now();
+    (void)heap_span_of(process_cache(), call, block); /* a report if there is none */
+    watch_moving(watch, block, &known);
+    void *sample = count_resized(size) ? resize_sample(call, block, size, error) : NULL;
+    void *moved = sample != NULL ? sample : resize(call, block, size, error);
+    watch_moved(&known, block, moved, size);
+    if (sample != NULL)
+        watch_sampled(sample, size, 0);
+    return moved;
 }

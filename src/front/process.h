@@ -1,7 +1,8 @@
 /* process.h - the process heap: its one instance, every thread's way to its cache, and a process's life:
  * start before anything else runs, threads, fork, exit.
  *
- * Thread-local storage is these two words, the 16 bytes that the library allows itself. */
+ * Thread-local storage is these two words, the 16 bytes that the library allows itself.  thread_cache may be
+ * cache_watched of the thread's cache. */
 #ifndef FRONT_PROCESS_H
 #define FRONT_PROCESS_H
 

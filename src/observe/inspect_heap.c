@@ -149,6 +149,15 @@ static bool check_bin(const struct cache *cache, unsigned size_class)
     return span == NULL && (bin->spans > 0 ? bin->last == last : bin->first == &span_none);
 }
 
+/* Entry i of quick, and behind them of firsts: the bin's first span, or what whoever watches the heap has put there. */
+static bool check_first(const struct cache *cache, size_t i)
+{
+    bool quick = i < QUICK_COUNT;
+    const struct span *found = load_relaxed(quick ? &cache->quick[i] : &cache->firsts[i - QUICK_COUNT]);
+    const struct span *first = cache->bins[quick ? class_of(8 * i) : i - QUICK_COUNT + FIRSTS_CLASS].first;
+    return found == first || (found == &span_none && load_relaxed(&cache->heap->watch) != 0);
+}
+
 static bool check_cache(const struct cache *cache, struct inspect_fault *fault)
 {
     for (unsigned i = 0; i < CLASS_COUNT; i++)
@@ -156,8 +165,8 @@ static bool check_cache(const struct cache *cache, struct inspect_fault *fault)
             *fault = (struct inspect_fault){"a bin of the thread's cache is broken", &cache->bins[i]};
             return false;
         }
-    for (size_t i = 0; i < QUICK_COUNT; i++)
-        if (cache->quick[i] != cache->bins[class_of(8 * i)].first) {
+    for (size_t i = 0; i < QUICK_COUNT + CLASS_COUNT - FIRSTS_CLASS; i++)
+        if (!check_first(cache, i)) {
             *fault = (struct inspect_fault){"the thread's cache has another first span than its bin", cache};
             return false;
         }

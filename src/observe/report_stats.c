@@ -5,7 +5,6 @@
 #include "os/os.h"
 #include "os/report.h"
 
-
 #define STANDARD_ERROR 2
 #define SIGNAL_TRIES 20
 

@@ -197,6 +197,9 @@ static inline size_t heap_check_cache(const struct cache *cache)
     }
     for (size_t i = 0; i < QUICK_COUNT; i++)
         CHECKF(cache->quick[i] == cache->bins[class_of(8 * i)].first, "quick[%zu]", i);
+    for (unsigned i = FIRSTS_CLASS; i < CLASS_COUNT; i++)
+        CHECKF(cache->firsts[i - FIRSTS_CLASS] == cache->bins[i].first, "firsts[%u]", i - FIRSTS_CLASS);
+    CHECK(cache->guard == &span_none && cache->sample_guard == 0);
     CHECK_EQ(cache->retained_pages, retained);
     return count;
 }
