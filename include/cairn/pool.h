@@ -176,9 +176,6 @@ CAIRN_API cairn_pool_class cairn_pool_class_of(const cairn_pool *pool);
 /* Statistics of one pool: fields and meaning as for the process heap.  -1 with EINVAL if out->struct_size is 0. */
 CAIRN_API int cairn_pool_stats(cairn_pool *pool, cairn_stats *out);
 
-/* Called for a live block with its usable size; nonzero ends the walk. */
-typedef int cairn_visit(void *block, size_t size, void *context);
-
 /* Calls `visit` for every live block, huge ones included, in no particular order.  Blocks allocated or freed while
  * the walk goes on may or may not be seen; all others are seen once.  `visit` runs without locks held and may call
  * anything on the pool but reset and destroy.  CAIRN_SLAB without CAIRN_POOL_MARKS: other threads must leave the pool

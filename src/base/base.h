@@ -26,6 +26,7 @@ enum error {
     OK = 0,
     ERROR_MEMORY, /* the system or the source has none */
     ERROR_LIMIT,  /* a limit of the heap would be passed */
+    ERROR_SIZE,   /* the kind of memory asked has no blocks of that size */
 };
 
 ALWAYS_INLINE bool is_power_of_two(size_t x)

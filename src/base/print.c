@@ -139,15 +139,20 @@ static bool to_bounded(void *context, const char *text, size_t size)
     return true;
 }
 
-void print_to_buffer(char *out, size_t size, const char *format, ...)
+void print_to_buffer_arguments(char *out, size_t size, const char *format, va_list *args)
 {
     struct bounded b = {out, size - 1};
     struct printer p;
-    va_list args;
     printer_init(&p, to_bounded, &b);
-    va_start(args, format);
-    print_arguments(&p, format, &args);
-    va_end(args);
+    print_arguments(&p, format, args);
     printer_flush(&p);
     *b.out = 0;
+}
+
+void print_to_buffer(char *out, size_t size, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    print_to_buffer_arguments(out, size, format, &args);
+    va_end(args);
 }

@@ -5,6 +5,8 @@
 
 #include "base/base.h"
 
+#include <stdarg.h>
+
 /* Takes `size` bytes; false when they could not be written (further output is then dropped). */
 typedef bool print_sink(void *context, const char *text, size_t size);
 
@@ -25,6 +27,7 @@ void print(struct printer *p, const char *format, ...) __attribute__((format(pri
 bool printer_flush(struct printer *p);
 
 /* Formats into `out`, cut to `size` - 1 bytes and terminated. */
+void print_to_buffer_arguments(char *out, size_t size, const char *format, va_list *args);
 void print_to_buffer(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

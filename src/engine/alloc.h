@@ -43,6 +43,12 @@ ALWAYS_INLINE struct cache *cache_real(struct cache *cache)
     return (struct cache *)((uintptr_t)cache & ~(uintptr_t)CACHE_WATCHED_SHIFT);
 }
 
+/* Whether a push would have to look closer at the span: it would be empty, or is kept that way. */
+ALWAYS_INLINE bool span_is_last(const struct span *span)
+{
+    return (uint32_t)(load_relaxed(&span->allocs) - load_relaxed(&span->frees) - 1) == span->empty_at;
+}
+
 /* The last half of a free: the span is the thread's own, the block is one, and not the one freed last. */
 ALWAYS_INLINE bool span_push(struct span *span, void *block)
 {

@@ -204,6 +204,15 @@ void pages_return_hidden(struct heap *heap, struct arena *arena, size_t first, s
     note_room(arena, first, end);
 }
 
+const struct arena *arena_above(const struct heap *heap, uintptr_t at)
+{
+    const struct arena *best = NULL;
+    for (const struct arena *arena = heap->arenas; arena != NULL; arena = arena->next)
+        if (arena->base + (arena->pages << PAGE_SHIFT) > at && (best == NULL || arena->base < best->base))
+            best = arena;
+    return best;
+}
+
 bool pages_next_dirty(const struct arena *arena, size_t limit, size_t *at, size_t *end)
 {
     *at = bits_next_set(arena->dirty, *at, limit);

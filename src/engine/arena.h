@@ -51,6 +51,9 @@ void arena_release_if_unused(struct heap *heap, struct arena *arena);
 /* Gives every arena back to its source, with all that is in it.  Nobody may use the heap any more. */
 void arenas_release_all(struct heap *heap);
 
+/* The arena with the lowest address among those that end above `at`; NULL: none. */
+const struct arena *arena_above(const struct heap *heap, uintptr_t at);
+
 /* Gives free pages at the arena's end back, where the source can shrink. */
 void arena_shrink(struct heap *heap, struct arena *arena);
 

@@ -219,6 +219,7 @@ static void init(struct cache *cache, struct heap *heap)
     cache->last_released = NULL;
     cache->retained_pages = 0;
     cache->slot = NULL;
+    memset(cache->slots, 0, sizeof cache->slots);
     cache->in_use = true;
 }
 
@@ -232,7 +233,7 @@ struct cache *cache_make(struct heap *heap)
     } else if ((cache = meta_alloc(heap, sizeof *cache)) != NULL) {
         init(cache, heap);
         cache->next_all = heap->all_caches;
-        store_release(&heap->all_caches, cache);
+        store_release(&heap->all_caches, cache); /* pairs with find in pool/thread.c */
     }
     if (cache != NULL)
         heap->caches_in_use++;

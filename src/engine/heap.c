@@ -117,7 +117,7 @@ void heap_free(struct cache *cache, const char *call, void *block)
 
 /* ---- Resizing ------------------------------------------------------------------------------------ */
 
-static bool stays(const struct span *span, size_t size)
+bool heap_block_stays(const struct span *span, size_t size)
 {
     size_t usable = span_usable_size(span);
     if (span->size_class == CLASS_LARGE)
@@ -137,7 +137,7 @@ COLD static void *keep_oversized(struct span *span, void *block, size_t size, en
 void *heap_realloc(struct cache *cache, const char *call, void *block, size_t size, enum error *error)
 {
     struct span *span = heap_span_of(cache, call, block);
-    if (stays(span, size))
+    if (heap_block_stays(span, size))
         return block;
     if (span->size_class == CLASS_LARGE && size > CLASS_SIZE_MAX)
         return large_resize(span, size, error);
@@ -181,7 +181,7 @@ void heap_after_fork_parent(struct heap *heap)
 
 /* The other threads are gone, and their caches with them: one of them may have stopped in the middle of a pop.
  * Their spans stay as they are; what the child frees there is lost to it. */
-void heap_after_fork_child(struct heap *heap, const struct cache *mine)
+void heap_forget_threads(struct heap *heap, const struct cache *mine)
 {
     purge_after_fork_child(heap);
     heap->replaced_bytes = 0; /* what they were moving is there twice */
@@ -191,6 +191,11 @@ void heap_after_fork_child(struct heap *heap, const struct cache *mine)
         if (cache != mine)
             cache->slot = NULL; /* it was in a stack that is no longer */
     }
+}
+
+void heap_after_fork_child(struct heap *heap, const struct cache *mine)
+{
+    heap_forget_threads(heap, mine);
     lock_release_after_fork(&heap->lock);
     lock_release_after_fork(&heap->late_lock);
 }

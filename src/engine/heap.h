@@ -37,6 +37,12 @@ void heap_destroy(struct heap *heap);
  * between (lock.h). */
 void heap_before_fork(struct heap *heap);
 void heap_after_fork_parent(struct heap *heap);
+/* What the child has to undo of threads that it does not have, `mine` being the cache of the one it has. */
+void heap_forget_threads(struct heap *heap, const struct cache *mine);
+
+/* Whether a realloc to `size` leaves the block where it is, as it is. */
+bool heap_block_stays(const struct span *span, size_t size);
+
 void heap_after_fork_child(struct heap *heap, const struct cache *mine);
 
 #endif

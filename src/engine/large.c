@@ -34,7 +34,7 @@ static void init(struct span *span, const struct run *run)
     span->next = span->previous = NULL;
     store_relaxed(&span->last_owner, NULL);
     span->arena = run->arena;
-    span->marks = NULL;
+    span->marks = 0;
     span->pages = run->pages;
 }
 
@@ -184,7 +184,7 @@ static void copy_and_purge(struct source *source, char *from, char *to, size_t s
         memcpy(to + done, from + done, step);
         uintptr_t first = align_up((uintptr_t)from + done, os_page_size());
         uintptr_t end = align_down((uintptr_t)from + done + step, os_page_size());
-        if (size > COPY_STEP && first < end)
+        if (size > COPY_STEP && first < end && source->purge != NULL)
             (void)source->purge(source, (void *)first, end - first);
     }
 }

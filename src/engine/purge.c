@@ -185,6 +185,8 @@ void purge_after_fork_child(struct heap *heap)
 
 bool purge_down_to(struct heap *heap, size_t target)
 {
+    if (heap->config.source->purge == NULL)
+        return false;
     bool any = false;
     struct chunk *refused =
         NULL; /* the first that the system kept: back at the queue's end, it marks the end */

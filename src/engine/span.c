@@ -33,8 +33,8 @@ static void init(struct span *span, unsigned size_class, const struct run *run, 
     span->next = span->previous = NULL;
     store_relaxed(&span->last_owner, NULL);
     span->arena = run->arena;
-    span->marks =
-        run->arena->marks != NULL ? run->arena->marks + (run->first << PAGE_SHIFT) / MARK_BYTES : NULL;
+    const struct arena *arena = run->arena;
+    span->marks = arena->marks != NULL ? (uintptr_t)arena->marks - arena->base / MARK_BYTES : 0;
     span->pages = run->pages;
 }
 

@@ -38,7 +38,7 @@ ALWAYS_INLINE struct heap *span_heap(const struct span *span)
 /* The liveness mark of a block in a span that has marks. */
 ALWAYS_INLINE uint8_t *span_mark(const struct span *span, const void *block)
 {
-    return &span->marks[((uintptr_t)block - span->base) / MARK_BYTES];
+    return (uint8_t *)(span->marks + (uintptr_t)block / MARK_BYTES);
 }
 
 ALWAYS_INLINE size_t span_usable_size(const struct span *span)

@@ -164,9 +164,7 @@ struct span {
     struct cache *last_owner;     /* who left it, and that cache's life then; written by the owner, */
     uint32_t last_life;           /* read by those without */
     uint32_t capacity;            /* blocks that fit; constant */
-    uint8_t
-        *marks; /* liveness marks, one byte per 16 bytes: of the block at `at`, marks[(at - base) / 16]; NULL:
-                     * the heap keeps none, or a large block; constant */
+    uintptr_t marks;     /* where the liveness mark of address 0 would be (span_mark); 0: none; constant */
     struct arena *arena; /* constant; leads to the heap */
     size_t pages;        /* for a large block may change under the heap lock */
 };
@@ -182,6 +180,15 @@ struct bin {
     uint8_t level;  /* size of the next new span: doubles as the class proves busy */
 };
 
+/* A way from a thread to its cache in another heap, by the heap's number; filled by pool/thread.c. */
+struct cache_slot {
+    uint64_t id; /* 0: empty */
+    struct cache *cache;
+};
+
+#define CACHE_SLOTS 16
+#define CACHE_MESSAGE_MAX 120
+
 /* Flags of heap->watch and cache->seen; the bits above count the changes. */
 #define WATCH_SAMPLE ((uint32_t)1) /* allocations are sampled: cache->sample_left counts down */
 #define WATCH_ALL ((uint32_t)2)    /* every call is reported */
@@ -190,7 +197,8 @@ struct bin {
 #define WATCH_FLAGS ((uint32_t)7)
 #define WATCH_CHANGE ((uint32_t)8)
 
-/* Written by its thread only, except `next_*`, `slot`, `held_as` and `in_use` (heap lock), and the veil: see above.
+/* Written by its thread only, except `next_*`, `slot`, `held_as` and `in_use` (heap lock), the veil: see above,
+ * and what pool/thread.h says.
  * Without a veil quick[i] == bins[class_of(8 * i)].first and firsts[i] == bins[i + FIRSTS_CLASS].first for every i;
  * with one all of them are span_none.  Caches lie at multiples of 16: bit 3 of a pointer is cache_watched's. */
 struct cache {
@@ -210,6 +218,13 @@ struct cache {
     struct cache *next_all;      /* every cache of the heap, ever */
     struct cache *next_idle;     /* caches whose thread is gone */
     struct bin bins[CLASS_COUNT];
+    struct cache_slot
+        slots[CACHE_SLOTS];    /* of the thread that has this cache in the process heap; see pool/thread.h */
+    struct cache *own;         /* in a pool: the owner's cache in the process heap; NULL: nobody's; atomic */
+    struct cache *pool_caches; /* in the process heap: the thread's caches in pools; pools lock */
+    struct cache *next_of_thread; /* in that list */
+    char message
+        [CACHE_MESSAGE_MAX]; /* in the process heap: the text of the thread's last failure, if composed */
 };
 
 /* ---- Arenas ------------------------------------------------------------------------------------------ */
@@ -276,6 +291,7 @@ struct heap_events {
 
 struct heap_config {
     struct source *source;
+    void *owner; /* what the heap is a part of; NULL: it is the process heap, or stands alone */
     struct source *meta_source;       /* of metadata in small pieces; NULL: the system */
     size_t meta_piece;                /* bytes of such a piece */
     const struct heap_events *events; /* NULL: nobody listens */

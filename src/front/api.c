@@ -36,14 +36,14 @@ void *cairn_reallocarray(void *block, size_t count, size_t size)
 {
     size_t total;
     if (multiply_overflows(count, size, &total))
-        return process_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
+        return thread_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
     return process_realloc("reallocarray", block, total);
 }
 
 void *cairn_aligned_alloc(size_t alignment, size_t size)
 {
     if (!is_power_of_two(alignment))
-        return process_fail(EINVAL, "the alignment is not a power of two");
+        return thread_fail(EINVAL, "the alignment is not a power of two");
     return process_aligned_alloc(alignment, size);
 }
 
@@ -119,7 +119,7 @@ int cairn_trim(size_t keep)
 int cairn_limit_set(size_t hard, size_t soft)
 {
     if (hard < soft && soft != SIZE_MAX) {
-        (void)process_fail(EINVAL, "the hard limit is below the soft one");
+        (void)thread_fail(EINVAL, "the hard limit is below the soft one");
         return -1;
     }
     process_start();
@@ -135,7 +135,7 @@ int cairn_stats_get(cairn_stats *out)
     struct statistics statistics;
     size_t room = out->struct_size;
     if (room == 0) {
-        (void)process_fail(EINVAL, "struct_size is 0");
+        (void)thread_fail(EINVAL, "struct_size is 0");
         return -1;
     }
     process_start();
@@ -159,7 +159,7 @@ int cairn_heap_walk(cairn_visit *visit, void *context)
     process_start();
     int result = inspect_walk(&process_heap, process_cache(), visit, context, &error);
     if (error != OK)
-        (void)process_fail(ENOMEM, "the system has no more memory to walk the heap");
+        (void)thread_fail(ENOMEM, "the system has no more memory to walk the heap");
     return result;
 }
 
@@ -180,12 +180,12 @@ int cairn_heap_check(void)
     struct inspect_fault fault;
     process_start();
     if (!inspect_heap(&process_heap, process_cache(), &fault, &error)) {
-        (void)process_fail(ENOMEM, "the system has no more memory to check the heap");
+        (void)thread_fail(ENOMEM, "the system has no more memory to check the heap");
         return -1;
     }
     if (fault.what == NULL)
         return 0;
-    (void)process_fail(EUCLEAN, fault_text(&fault));
+    (void)thread_fail(EUCLEAN, fault_text(&fault));
     return -1;
 }
 

@@ -67,7 +67,7 @@ EXPORT void *pvalloc(size_t size)
 {
     size_t page = os_page_size();
     if (size > PTRDIFF_MAX - page)
-        return process_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
+        return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
     return process_aligned_alloc(page, align_up(size_max(size, 1), page));
 }
 

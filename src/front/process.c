@@ -7,6 +7,7 @@
 #include "observe/watch.h"
 #include "os/os.h"
 #include "os/report.h"
+#include "pool/pool.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,12 +27,14 @@ static void at_thread_exit(void *value)
 {
     cache_attach(value, NULL);
     store_relaxed(&thread_cache, &cache_gone);
+    thread_leave_pools(value);
     cache_drop(value);
 }
 
 static void before_fork(void)
 {
     lock_take_for_fork(&start_lock);
+    pools_before_fork();
     heap_before_fork(&process_heap);
     watch_fork(FORK_BEFORE);
 }
@@ -40,6 +43,7 @@ static void after_fork_parent(void)
 {
     watch_fork(FORK_PARENT);
     heap_after_fork_parent(&process_heap);
+    pools_after_fork(false);
     lock_release_after_fork(&start_lock);
 }
 
@@ -47,6 +51,7 @@ static void after_fork_child(void)
 {
     watch_fork(FORK_CHILD);
     heap_after_fork_child(&process_heap, cache_real(load_relaxed(&thread_cache)));
+    pools_after_fork(true);
     lock_release_after_fork(&start_lock);
 }
 
@@ -151,7 +156,7 @@ struct cache *process_cache(void)
 }
 
 /* The thread's cache, made now if need be; NULL when it has given its own back or there is no memory. */
-static struct cache *my_cache(void)
+struct cache *thread_own_cache(void)
 {
     if (LIKELY(load_relaxed(&thread_cache) != &cache_none))
         return process_cache();
@@ -183,17 +188,10 @@ static void late_cache_release(void)
 
 /* ---- Failures ------------------------------------------------------------------------------------ */
 
-void *process_fail(int code, const char *message)
-{
-    thread_message = message;
-    os_errno_set(code);
-    return NULL;
-}
-
 static void *fail(enum error error)
 {
-    return process_fail(ENOMEM, error == ERROR_LIMIT ? "the limit set for the heap is reached"
-                                                     : "the system has no more memory for the heap");
+    return thread_fail(ENOMEM, error == ERROR_LIMIT ? "the limit set for the heap is reached"
+                                                    : "the system has no more memory for the heap");
 }
 
 /* ---- Slow paths ---------------------------------------------------------------------------------- */
@@ -218,10 +216,10 @@ static void *allocate(const struct request *request)
     enum error error = ERROR_MEMORY;
     void *block = NULL;
     if (request->size > PTRDIFF_MAX)
-        return process_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
+        return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
     if (UNLIKELY((watch_now() & WATCH_VEIL) != 0))
         return allocate_watched(request);
-    struct cache *cache = my_cache();
+    struct cache *cache = thread_own_cache();
     if (cache != NULL) {
         block = serve(cache, request, &error);
     } else {
@@ -269,13 +267,27 @@ void *process_calloc(size_t count, size_t size)
 {
     size_t total;
     if (UNLIKELY(multiply_overflows(count, size, &total)))
-        return process_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
+        return thread_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
     void *block = cache_alloc(load_relaxed(&thread_cache), total);
     return LIKELY(block != NULL) ? memset(block, 0, total) : process_alloc_slow(total, true);
 }
 
+/* The pool of a block, or NULL if it is of the process heap, or of nobody. */
+static struct cairn_pool *pool_of_block(const void *block)
+{
+    const struct span *span = pagemap_find(block);
+    if (LIKELY(span != NULL && span->size_class != CLASS_EXTENT && span_heap(span) == &process_heap))
+        return NULL;
+    return block != NULL ? pool_of_address(block) : NULL;
+}
+
 void process_free_slow(const char *call, void *block)
 {
+    struct cairn_pool *pool = pool_of_block(block);
+    if (pool != NULL) {
+        pool->ops->free(pool, call, block, SIZE_MAX);
+        return;
+    }
     uint32_t watch = watch_now();
     if (UNLIKELY((watch & (WATCH_ALL | WATCH_MARKED)) != 0) && block != NULL)
         watch_freed(watch, block);
@@ -285,7 +297,7 @@ void process_free_slow(const char *call, void *block)
 /* `block` as `size` bytes, with the thread's cache or the late one. */
 static void *resize(const char *call, void *block, size_t size, enum error *error)
 {
-    struct cache *cache = my_cache();
+    struct cache *cache = thread_own_cache();
     if (cache != NULL)
         return heap_realloc(cache, call, block, size, error);
     cache = late_cache_take();
@@ -299,10 +311,13 @@ static void *resize_watched(const char *call, void *block, size_t size, enum err
 void *process_realloc(const char *call, void *block, size_t size)
 {
     enum error error = ERROR_MEMORY;
+    struct cairn_pool *pool = pool_of_block(block);
     if (block == NULL)
         return process_malloc(size);
+    if (pool != NULL)
+        return pool_realloc(pool, call, block, size);
     if (size > PTRDIFF_MAX)
-        return process_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
+        return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
     if (size == 0) {
         void *least = process_malloc(0);
         if (least != NULL)
@@ -316,15 +331,16 @@ void *process_realloc(const char *call, void *block, size_t size)
 
 size_t process_usable_size(const char *call, const void *block)
 {
+    struct cairn_pool *pool = pool_of_block(block);
+    if (pool != NULL)
+        return pool_usable_size(pool, call, block);
     return block != NULL ? span_usable_size(heap_span_of(process_cache(), call, block)) : 0;
 }
 
 /* The class or page count that a request of this size gets must be the one that the block has, but realloc may leave
  * up to half of a block unused. */
-void process_check_size(const char *call, const void *block, size_t align, size_t size)
+static void check_size(const char *call, const void *block, size_t align, size_t size)
 {
-    if (block == NULL)
-        return;
     const struct span *span = heap_span_of(process_cache(), call, block);
     size_t usable = span_usable_size(span);
     size_t asked =
@@ -362,7 +378,7 @@ static void *allocate_watched(const struct request *request)
     enum error error = ERROR_MEMORY;
     void *sample = NULL, *block = NULL;
     uint32_t watch = watch_now();
-    struct cache *cache = my_cache();
+    struct cache *cache = thread_own_cache();
     bool late = cache == NULL;
     if (late)
         cache = late_cache_take();
@@ -395,7 +411,7 @@ static void *resize_sample(const char *call, void *block, size_t size, enum erro
 
 static bool count_resized(size_t size)
 {
-    struct cache *cache = my_cache();
+    struct cache *cache = thread_own_cache();
     if (cache != NULL)
         return count_sample(cache, size);
     cache = late_cache_take();
@@ -417,4 +433,16 @@ static void *resize_watched(const char *call, void *block, size_t size, enum err
     if (sample != NULL)
         watch_sampled(sample, size, 0);
     return moved;
+}
+
+void process_free_sized_slow(const char *call, void *block, size_t align, size_t size)
+{
+    struct cairn_pool *pool = pool_of_block(block);
+    if (pool != NULL) {
+        pool->ops->free(pool, call, block, size);
+        return;
+    }
+    if (block != NULL)
+        check_size(call, block, align, size);
+    process_free_slow(call, block);
 }

@@ -9,18 +9,12 @@
 #include "engine/alloc.h"
 #include "engine/cache.h"
 #include "engine/heap.h"
+#include "pool/thread.h"
 
-#define HIDDEN __attribute__((visibility("hidden")))
-
-extern __thread struct cache *thread_cache HIDDEN; /* who holds it writes it, too (cache.h): relaxed */
-extern __thread const char *thread_message HIDDEN; /* the last failure in words, static text; NULL: none */
 extern struct heap process_heap HIDDEN;
 
 /* Brings the heap up; done by the first call of all, whoever makes it. */
 void process_start(void);
-
-/* The calling thread's cache, or NULL: it has none (yet, or any more). */
-struct cache *process_cache(void);
 
 /* What the fast paths leave over; set errno on failure (but free, which keeps it). */
 NOINLINE void *process_alloc_slow(size_t size, bool zero);
@@ -31,11 +25,8 @@ void *process_aligned_alloc(size_t align, size_t size); /* align: a power of two
 int process_posix_memalign(void **out, size_t align, size_t size);
 size_t process_usable_size(const char *call, const void *block);
 
-/* Aborts with a message unless a block like this could have been asked for with `size`. */
-void process_check_size(const char *call, const void *block, size_t align, size_t size);
-
-/* Notes the thread's failure in words and sets errno; returns NULL. */
-COLD void *process_fail(int code, const char *message);
+/* Frees, but aborts with a message if the block could not have been asked for with `size`. */
+NOINLINE void process_free_sized_slow(const char *call, void *block, size_t align, size_t size);
 
 ALWAYS_INLINE void *process_malloc(size_t size)
 {
@@ -53,8 +44,7 @@ ALWAYS_INLINE void process_free_sized(const char *call, void *block, size_t alig
 {
     if (LIKELY(align <= BLOCK_ALIGN && cache_free_sized(load_relaxed(&thread_cache), block, size)))
         return;
-    process_check_size(call, block, align, size);
-    process_free_slow(call, block);
+    process_free_sized_slow(call, block, align, size);
 }
 
 ALWAYS_INLINE bool multiply_overflows(size_t a, size_t b, size_t *product)

@@ -31,9 +31,12 @@ void lock_wake(struct lock *lock)
     os_futex_wake_one(&lock->state);
 }
 
+/* Without the check of ranks: around fork all locks of a kind are held together. */
 void lock_take_for_fork(struct lock *lock)
 {
-    lock_take(lock);
+    uint32_t expected = 0;
+    if (!cas_acquire(&lock->state, &expected, 1)) /* pairs with lock_release */
+        lock_wait(lock);
     store_relaxed(&lock->fork_thread, os_thread_id());
 }
 

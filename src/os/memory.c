@@ -78,6 +78,14 @@ bool os_purge(void *address, size_t size)
     return advise(address, size, MADV_DONTNEED);
 }
 
+bool os_protect(void *address, size_t size, bool accessible)
+{
+    int saved = errno;
+    bool done = mprotect(address, size, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+    errno = saved;
+    return done;
+}
+
 void os_huge_pages(void *address, size_t size, bool wanted)
 {
     (void)advise(address, size, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);

@@ -21,6 +21,9 @@ bool os_map_over(void *address, size_t size);
 /* Gives the pages back; they read as zero from then on.  False if the system kept them. */
 bool os_purge(void *address, size_t size);
 
+/* Makes the pages readable and writable, or inaccessible.  False: the kernel refused. */
+bool os_protect(void *address, size_t size, bool accessible);
+
 /* Moves the pages of `from` over those mapped at `to`; `from` stays mapped and reads as zero.
  * False, with nothing moved, where the kernel cannot. */
 bool os_move_pages(void *from, void *to, size_t size);

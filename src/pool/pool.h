@@ -17,6 +17,9 @@
 #include "engine/types.h"
 
 #define POOL_NAME_MAX 32 /* with the terminating 0 */
+#define CAIRN_POOL_FLAGS                                                                                     \
+    (CAIRN_POOL_MARKS | CAIRN_POOL_ZERO | CAIRN_POOL_GUARD | CAIRN_POOL_OUTSIDE | CAIRN_POOL_SIZED |         \
+     CAIRN_POOL_LAST_FIT | CAIRN_POOL_HIGH_END)
 
 struct pool_ops {
     /* Sets pool->state up.  Errors: ERROR_MEMORY. */
@@ -26,11 +29,14 @@ struct pool_ops {
     void (*close)(struct cairn_pool *pool);
 
     /* A block of `size` bytes at a multiple of `align` (a power of two, at least pool->alignment); `zero`: zeroed.
-     * NULL with *error set: ERROR_MEMORY, ERROR_LIMIT.  size <= PTRDIFF_MAX. */
+     * NULL with *error set: ERROR_MEMORY, ERROR_LIMIT, ERROR_SIZE.  size <= PTRDIFF_MAX. */
     void *(*alloc)(struct cairn_pool *pool, size_t align, size_t size, bool zero, enum error *error);
 
     /* Frees a block; not NULL.  `size` is what the caller says it has, or SIZE_MAX.  Misuse: report_fatal(call, ...). */
     void (*free)(struct cairn_pool *pool, const char *call, void *block, size_t size);
+
+    /* The block at `size` bytes, moved or not, as cairn_realloc; size > 0.  NULL: resize, or allocate, copy and free. */
+    void *(*realloc)(struct cairn_pool *pool, const char *call, void *block, size_t size, enum error *error);
 
     /* Makes the block `size` bytes long where it is; false: it cannot be.  NULL: never. */
     bool (*resize)(struct cairn_pool *pool, const char *call, void *block, size_t size);
@@ -43,8 +49,21 @@ struct pool_ops {
     /* NULL, or what is wrong. */
     const char *(*check)(struct cairn_pool *pool);
 
+    /* Frees every block, as cheaply as close; nobody else is inside.  NULL: close and open. */
+    void (*reset)(struct cairn_pool *pool);
+
+    /* Parts of blocks, for CAIRN_FIT.  False: not wholly allocated.  NULL: the class has none. */
+    bool (*free_range)(struct cairn_pool *pool, void *at, size_t size);
+
+    /* Stack discipline, for CAIRN_STACK.  NULL: the class has none. */
+    cairn_mark (*mark)(struct cairn_pool *pool);
+    void (*release)(struct cairn_pool *pool, cairn_mark mark);
+
     /* Fills every field that it knows; the rest is zero. */
     void (*stats)(struct cairn_pool *pool, cairn_stats *out);
+
+    /* Bytes committed now, without a walk. */
+    size_t (*committed)(const struct cairn_pool *pool);
 
     bool (*trim)(struct cairn_pool *pool, size_t keep);
     void (*limit)(struct cairn_pool *pool, size_t hard, size_t soft);
@@ -54,10 +73,17 @@ struct pool_ops {
     void (*after_fork)(struct cairn_pool *pool, bool child);
 };
 
-extern const struct pool_ops pool_slab, pool_guard, pool_fit, pool_fixed, pool_stack;
+#define POOL_DESTROYED 1 /* the id of a handle that is not in use */
+#define POOL_PRESSURE_TRIES 16
+#define POOL_STATE_SIZE                                                                                      \
+    (sizeof(struct heap) + 64) /* room for a class's state behind every handle outside of buffers */
+
+extern const struct pool_ops pool_slab, pool_guard;
+extern const struct pool_ops pool_fit __attribute__((weak)), pool_fixed __attribute__((weak)),
+    pool_stack __attribute__((weak));
 
 struct cairn_pool {
-    uint64_t id; /* never used twice; changes at reset; 0: destroyed; atomic */
+    uint64_t id; /* never used twice; changes at reset; POOL_DESTROYED; atomic */
     const struct pool_ops *ops;
     cairn_pool_class pool_class;
     unsigned flags;   /* CAIRN_POOL_* */
@@ -69,14 +95,54 @@ struct cairn_pool {
     bool pressed; /* the soft limit has been told of; atomic */
     char name[POOL_NAME_MAX];
     uintptr_t buffer, buffer_end;       /* the caller's bytes; 0: none */
+    size_t limit_soft;                  /* where `pressure` is called; SIZE_MAX: nowhere */
+    cairn_pool_config config;           /* as given, for reset; pointers in it are not followed */
+    uint32_t leaving;                   /* threads that are giving their caches back; pools_lock */
     struct cairn_pool *next, *previous; /* all pools; pools_lock */
+    struct cairn_pool *left, *right;    /* pools in buffers by address; buffers.c */
     struct span extent;                 /* what the page map says of every extent: size class CLASS_EXTENT */
     void *state;                        /* of the class: struct heap, struct fit, ... */
 };
 
 #define CLASS_EXTENT (CLASS_LARGE + 1)
 
+extern struct lock pools_lock; /* the list of pools, buffers.c, and the caches of threads in pools */
+extern struct cairn_pool *pools_all;
+
 /* The pool of a span, or NULL for one of the process heap. */
-struct cairn_pool *pool_of_span(const struct span *span);
+ALWAYS_INLINE struct cairn_pool *pool_of_span(const struct span *span)
+{
+    if (span->size_class == CLASS_EXTENT)
+        return (struct cairn_pool *)((char *)(uintptr_t)span - offsetof(struct cairn_pool, extent));
+    return span->arena->heap->config.owner;
+}
+
+/* The pool of an address, NULL if none. */
+struct cairn_pool *pool_of_address(const void *address);
+
+/* A block at `align` (0: the pool's), with errno and message set when NULL. */
+void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero);
+
+/* As cairn_pool_realloc and cairn_pool_usable_size, for the call of that name. */
+void *pool_realloc(struct cairn_pool *pool, const char *call, void *block, size_t size);
+size_t pool_usable_size(struct cairn_pool *pool, const char *call, const void *block);
+
+/* Around fork. */
+void pools_before_fork(void);
+void pools_after_fork(bool child);
+
+/* The heap of a slab pool. */
+ALWAYS_INLINE struct heap *pool_heap(const struct cairn_pool *pool)
+{
+    return pool->state;
+}
+
+/* buffers.c; under pools_lock */
+void buffers_add(struct cairn_pool *pool);
+void buffers_remove(struct cairn_pool *pool);
+struct cairn_pool *buffers_find(uintptr_t address);
+
+/* user.c: the engine's face of a source of callbacks. */
+void user_source_init(struct source *source, const cairn_source *user);
 
 #endif

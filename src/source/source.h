@@ -8,7 +8,7 @@
  *   extend    more bytes directly behind `end`, the end of a range handed out earlier; may be NULL
  *   shrink    takes the last `size` bytes before `end` back; may be NULL
  *   release   takes a whole range back; false when it has to stay (its pages were purged then)
- *   purge     lets the system have the pages' memory; they read as zero afterwards
+ *   purge     lets the system have the pages' memory; they read as zero afterwards; NULL: never
  *   move      moves pages from one place to another, leaving zero pages behind; may be NULL
  *   renew     puts fresh pages in place of moved ones, so that mappings can merge again; may be NULL
  *   commit    makes fresh or purged pages usable; NULL: they are

@@ -1,0 +1,298 @@
+/* pool.c - handles and the list of all pools: making, destroying, resetting, finding by address, fork. */
+#include "pool/pool.h"
+
+#include "engine/pagemap.h"
+#include "engine/span.h"
+#include "os/os.h"
+#include "os/report.h"
+#include "pool/depot.h"
+#include "pool/thread.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct lock pools_lock = {.rank = LOCK_RANK_POOLS};
+struct cairn_pool *pools_all;
+
+static struct cairn_pool *free_handles; /* with room for any state; pools_lock */
+static uint64_t last_id = POOL_DESTROYED;
+
+/* ---- The config ---------------------------------------------------------------------------------- */
+
+static const struct pool_ops *ops_of(const cairn_pool_config *config)
+{
+    static const struct pool_ops *const table[] = {&pool_slab, &pool_fit, &pool_fixed, &pool_stack};
+    if (config->pool_class == CAIRN_SLAB && (config->flags & CAIRN_POOL_GUARD) != 0)
+        return &pool_guard;
+    return (unsigned)config->pool_class < sizeof table / sizeof table[0] ? table[config->pool_class] : NULL;
+}
+
+static size_t least_alignment(cairn_pool_class pool_class)
+{
+    return pool_class == CAIRN_STACK ? 1 : pool_class == CAIRN_SLAB ? BLOCK_ALIGN : sizeof(void *);
+}
+
+static const char *fault_of_class(const cairn_pool_config *c)
+{
+    bool slab = c->pool_class == CAIRN_SLAB, fit = c->pool_class == CAIRN_FIT;
+    if ((c->flags & CAIRN_POOL_GUARD) != 0 &&
+        (!slab || c->buffer != NULL || (c->flags & CAIRN_POOL_MARKS) != 0))
+        return "flags: CAIRN_POOL_GUARD is for CAIRN_SLAB outside of buffers, without marks";
+    if ((c->flags & CAIRN_POOL_OUTSIDE) != 0 && (c->buffer == NULL || slab || c->pool_class == CAIRN_STACK))
+        return "flags: CAIRN_POOL_OUTSIDE is for CAIRN_FIT and CAIRN_FIXED in a buffer";
+    if ((c->flags & CAIRN_POOL_OUTSIDE) != 0 && (c->flags & CAIRN_POOL_ZERO) != 0)
+        return "flags: CAIRN_POOL_ZERO would write to memory that CAIRN_POOL_OUTSIDE leaves alone";
+    if ((c->flags & (CAIRN_POOL_SIZED | CAIRN_POOL_LAST_FIT | CAIRN_POOL_HIGH_END)) != 0 && !fit)
+        return "flags: CAIRN_POOL_SIZED, _LAST_FIT and _HIGH_END are for CAIRN_FIT";
+    if ((c->flags & CAIRN_POOL_SIZED) != 0 && (c->flags & CAIRN_POOL_MARKS) != 0)
+        return "flags: CAIRN_POOL_SIZED and CAIRN_POOL_MARKS exclude each other";
+    if (c->pool_class == CAIRN_FIXED && (c->block_size == 0 || c->block_size > PTRDIFF_MAX / 2))
+        return "block_size: CAIRN_FIXED needs one";
+    if (c->spare > 1 || c->spare != c->spare)
+        return "spare: at most 1";
+    return NULL;
+}
+
+/* NULL, or what is wrong. */
+static const char *fault_of(const cairn_pool_config *c)
+{
+    const cairn_source *s = c->source;
+    bool own = s != NULL && s != cairn_source_os() && s != cairn_source_brk();
+    if (ops_of(c) == NULL)
+        return "pool_class: not one that is known";
+    if ((c->flags & ~(unsigned)CAIRN_POOL_FLAGS) != 0)
+        return "flags: some are not known";
+    if (c->alignment != 0 && (!is_power_of_two(c->alignment) || c->alignment > PAGE_SIZE))
+        return "alignment: not a power of two up to 4096";
+    if (c->alignment != 0 && c->alignment < least_alignment(c->pool_class))
+        return "alignment: too small for the class";
+    if (c->limit != 0 && c->limit_soft > c->limit)
+        return "limit_soft: above the hard limit";
+    if (c->buffer != NULL && s != NULL)
+        return "source: a pool in a buffer has none";
+    if (c->buffer == NULL && c->buffer_size != 0)
+        return "buffer: NULL with a buffer_size";
+    if (c->buffer != NULL && (uintptr_t)c->buffer + c->buffer_size < (uintptr_t)c->buffer)
+        return "buffer_size: the buffer would wrap";
+    if (own && (s->struct_size < offsetof(cairn_source, commit) || s->reserve == NULL || s->release == NULL))
+        return "source: struct_size, reserve and release are needed";
+    if (own && s->granule != 0 && !is_power_of_two(s->granule))
+        return "source: the granule is not a power of two";
+    return fault_of_class(c);
+}
+
+/* ---- Handles ------------------------------------------------------------------------------------- */
+
+/* A handle inside the caller's buffer; NULL: no room. */
+static struct cairn_pool *handle_in_buffer(const cairn_pool_config *config)
+{
+    uintptr_t at = align_up((uintptr_t)config->buffer, CACHE_LINE);
+    uintptr_t end = (uintptr_t)config->buffer + config->buffer_size;
+    size_t size = sizeof(struct cairn_pool) + (config->pool_class == CAIRN_SLAB ? sizeof(struct heap) : 0);
+    if (at < (uintptr_t)config->buffer || end < at || end - at < size)
+        return NULL;
+    memset((void *)at, 0, size);
+    return (struct cairn_pool *)at;
+}
+
+static struct cairn_pool *handle_make(const cairn_pool_config *config)
+{
+    if (config->buffer != NULL && (config->flags & CAIRN_POOL_OUTSIDE) == 0)
+        return handle_in_buffer(config);
+    lock_take(&pools_lock);
+    struct cairn_pool *pool = free_handles;
+    if (pool != NULL)
+        free_handles = pool->next;
+    lock_release(&pools_lock);
+    if (pool == NULL)
+        pool = depot_keep(sizeof *pool + POOL_STATE_SIZE);
+    if (pool != NULL)
+        memset((char *)pool + sizeof pool->id, 0, sizeof *pool - sizeof pool->id + POOL_STATE_SIZE);
+    return pool;
+}
+
+static bool handle_is_inside(const struct cairn_pool *pool)
+{
+    return (uintptr_t)pool >= pool->buffer && (uintptr_t)pool < pool->buffer_end;
+}
+
+static void handle_drop(struct cairn_pool *pool)
+{
+    store_relaxed(&pool->id, POOL_DESTROYED);
+    if (handle_is_inside(pool))
+        return;
+    lock_take(&pools_lock);
+    pool->next = free_handles;
+    free_handles = pool;
+    lock_release(&pools_lock);
+}
+
+static void fill_handle(struct cairn_pool *pool, const cairn_pool_config *config)
+{
+    pool->ops = ops_of(config);
+    pool->config = *config;
+    pool->pool_class = config->pool_class;
+    pool->flags = config->flags;
+    pool->alignment = config->alignment != 0 ? config->alignment : BLOCK_ALIGN;
+    pool->pressure = config->pressure;
+    pool->pressure_context = config->pressure_context;
+    pool->limit_soft = config->limit_soft != 0 && config->pressure != NULL ? config->limit_soft : SIZE_MAX;
+    pool->state = pool + 1;
+    if (config->name != NULL)
+        memcpy(pool->name, config->name, strnlen(config->name, POOL_NAME_MAX - 1));
+    pool->source = config->source == cairn_source_brk() ? &depot_brk : &depot_os;
+    if (config->buffer != NULL) {
+        pool->buffer = (uintptr_t)config->buffer;
+        pool->buffer_end = pool->buffer + config->buffer_size;
+        pool->source = &pool->own_source;
+    } else if (config->source != NULL && config->source != cairn_source_os() &&
+               config->source != cairn_source_brk()) {
+        user_source_init(&pool->own_source, config->source);
+        pool->source = &pool->own_source;
+    }
+    pool->extent.size_class = CLASS_EXTENT;
+    pool->extent.inverse = 1;
+}
+
+/* ---- The list ------------------------------------------------------------------------------------ */
+
+static void enlist(struct cairn_pool *pool)
+{
+    lock_take(&pools_lock);
+    store_relaxed(&pool->id, ++last_id);
+    pool->previous = NULL;
+    pool->next = pools_all;
+    if (pools_all != NULL)
+        pools_all->previous = pool;
+    pools_all = pool;
+    if (pool->buffer != 0)
+        buffers_add(pool);
+    lock_release(&pools_lock);
+}
+
+static void delist(struct cairn_pool *pool)
+{
+    lock_take(&pools_lock);
+    if (pool->next != NULL)
+        pool->next->previous = pool->previous;
+    if (pool->previous != NULL)
+        pool->previous->next = pool->next;
+    else
+        pools_all = pool->next;
+    if (pool->buffer != 0)
+        buffers_remove(pool);
+    lock_release(&pools_lock);
+}
+
+struct cairn_pool *pool_of_address(const void *address)
+{
+    const struct span *span = pagemap_find(address);
+    if (span != NULL)
+        return pool_of_span(span);
+    lock_take(&pools_lock);
+    struct cairn_pool *pool = buffers_find((uintptr_t)address);
+    lock_release(&pools_lock);
+    return pool;
+}
+
+/* ---- Making and destroying ------------------------------------------------------------------------ */
+
+/* As much of the caller's config as he knows of; the rest is zero. */
+static bool read_config(const cairn_pool_config *given, cairn_pool_config *config)
+{
+    memset(config, 0, sizeof *config);
+    if (given == NULL)
+        return true;
+    if (given->struct_size < offsetof(cairn_pool_config, name))
+        return false;
+    memcpy(config, given, size_min(given->struct_size, sizeof *config));
+    return true;
+}
+
+cairn_pool *cairn_pool_create(const cairn_pool_config *given)
+{
+    cairn_pool_config config;
+    if (!read_config(given, &config))
+        return thread_fail(EINVAL, "cairn_pool_create: struct_size is not set");
+    const char *fault = fault_of(&config);
+    if (fault != NULL)
+        return thread_fail(EINVAL, fault);
+    (void)thread_own_cache(); /* the process heap is up, with its fork handlers */
+    struct cairn_pool *pool = handle_make(&config);
+    if (pool != NULL)
+        fill_handle(pool, &config);
+    if (pool == NULL || pool->ops->open(pool, &config) != OK) {
+        if (pool != NULL)
+            handle_drop(pool);
+        return thread_fail(ENOMEM, config.buffer != NULL ? "the buffer is too small for a pool of this class"
+                                                         : "the system has no memory for a pool");
+    }
+    enlist(pool);
+    return pool;
+}
+
+static void must_exist(const char *call, const struct cairn_pool *pool)
+{
+    if (load_relaxed(&pool->id) == POOL_DESTROYED)
+        report_fatal(call, pool, "destroyed pool");
+}
+
+void cairn_pool_destroy(cairn_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    must_exist("cairn_pool_destroy", pool);
+    delist(pool);
+    pool->ops->close(pool);
+    handle_drop(pool);
+}
+
+void cairn_pool_reset(cairn_pool *pool)
+{
+    must_exist("cairn_pool_reset", pool);
+    lock_take(&pools_lock);
+    store_relaxed(&pool->id, ++last_id); /* threads do not find their caches any more */
+    lock_release(&pools_lock);
+    if (pool->ops->reset != NULL) {
+        pool->ops->reset(pool);
+        return;
+    }
+    pool->ops->close(pool);
+    if (pool->buffer != 0)
+        pool->buffer_end = pool->buffer + pool->config.buffer_size;
+    (void)pool->ops->open(
+        pool, &pool->config); /* needs no more memory than the first time, and that has come back */
+}
+
+int cairn_pools_walk(int (*visit)(cairn_pool *pool, void *context), void *context)
+{
+    int result = 0;
+    lock_take(&pools_lock);
+    for (struct cairn_pool *pool = pools_all; result == 0 && pool != NULL; pool = pool->next)
+        result = visit(pool, context);
+    lock_release(&pools_lock);
+    return result;
+}
+
+/* ---- Fork ---------------------------------------------------------------------------------------- */
+
+void pools_before_fork(void)
+{
+    lock_take_for_fork(&pools_lock);
+    for (struct cairn_pool *pool = pools_all; pool != NULL; pool = pool->next)
+        if (pool->ops->before_fork != NULL)
+            pool->ops->before_fork(pool);
+    depots_before_fork();
+}
+
+void pools_after_fork(bool child)
+{
+    depots_after_fork(child);
+    for (struct cairn_pool *pool = pools_all; pool != NULL; pool = pool->next) {
+        if (child)
+            pool->leaving = 0;
+        if (pool->ops->after_fork != NULL)
+            pool->ops->after_fork(pool, child);
+    }
+    lock_release_after_fork(&pools_lock);
+}

@@ -1,0 +1,113 @@
+/* thread.c - see thread.h. */
+#include "pool/thread.h"
+
+#include "base/print.h"
+#include "engine/cache.h"
+#include "os/os.h"
+#include "pool/pool.h"
+
+#include <stdarg.h>
+
+static struct cache *find(struct cairn_pool *pool, const struct cache *own)
+{
+    struct cache *cache = load_acquire(&pool_heap(pool)->all_caches); /* pairs with cache_make */
+    while (cache != NULL && load_relaxed(&cache->own) != own)
+        cache = cache->next_all;
+    return cache;
+}
+
+struct cache *thread_pool_cache_if_any(struct cairn_pool *pool)
+{
+    struct cache *own = process_cache();
+    return own != NULL ? find(pool, own) : NULL;
+}
+
+struct cache *thread_pool_cache(struct cairn_pool *pool, bool quick)
+{
+    struct cache *own = thread_own_cache();
+    if (own == NULL)
+        return NULL;
+    struct cache *cache = find(pool, own);
+    if (cache == NULL) {
+        lock_take(&pools_lock);
+        cache = cache_make(pool_heap(pool));
+        if (cache != NULL) {
+            cache->next_of_thread = own->pool_caches;
+            own->pool_caches = cache;
+            store_relaxed(&cache->own, own);
+        }
+        lock_release(&pools_lock);
+    }
+    if (cache != NULL && quick) {
+        uint64_t id = load_relaxed(&pool->id);
+        own->slots[id % CACHE_SLOTS] = (struct cache_slot){id, cache};
+    }
+    return cache;
+}
+
+void thread_leave_pools(struct cache *own)
+{
+    for (;;) {
+        lock_take(&pools_lock);
+        struct cache *cache = own->pool_caches;
+        struct cairn_pool *pool = cache != NULL ? cache->heap->config.owner : NULL;
+        if (cache != NULL) {
+            own->pool_caches = cache->next_of_thread;
+            store_relaxed(&cache->own, NULL);
+            pool->leaving++;
+        }
+        lock_release(&pools_lock);
+        if (cache == NULL)
+            return;
+        cache_drop(cache); /* without the lock: a source of the user's may be called */
+        lock_take(&pools_lock);
+        pool->leaving--;
+        lock_release(&pools_lock);
+    }
+}
+
+static void unlink_from_thread(struct cache *cache, struct cache *own)
+{
+    struct cache **at = &own->pool_caches;
+    while (*at != cache)
+        at = &(*at)->next_of_thread;
+    *at = cache->next_of_thread;
+}
+
+void thread_forget_pool(struct cairn_pool *pool)
+{
+    lock_take(&pools_lock);
+    while (pool->leaving > 0) {
+        lock_release(&pools_lock);
+        os_yield();
+        lock_take(&pools_lock);
+    }
+    for (struct cache *cache = pool_heap(pool)->all_caches; cache != NULL; cache = cache->next_all) {
+        struct cache *own = load_relaxed(&cache->own);
+        if (own != NULL)
+            unlink_from_thread(cache, own);
+        store_relaxed(&cache->own, NULL);
+    }
+    lock_release(&pools_lock);
+}
+
+/* ---- Failures ------------------------------------------------------------------------------------ */
+
+void *thread_fail(int code, const char *message)
+{
+    thread_message = message;
+    os_errno_set(code);
+    return NULL;
+}
+
+void *thread_fail_text(int code, const char *format, ...)
+{
+    struct cache *own = thread_own_cache();
+    if (own == NULL)
+        return thread_fail(code, format); /* no room to compose: better the bare form than nothing */
+    va_list args;
+    va_start(args, format);
+    print_to_buffer_arguments(own->message, sizeof own->message, format, &args);
+    va_end(args);
+    return thread_fail(code, own->message);
+}
