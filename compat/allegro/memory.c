@@ -3,7 +3,7 @@
  * The pointer that al_set_memory_interface keeps is the only state.  It is published with release order and
  * read with acquire order, so a thread that sees a new interface sees its contents. */
 #include <allegro5/memory.h>
-#include <cairn/cairn.h>
+#include <cairn/hooks.h>
 
 static ALLEGRO_MEMORY_INTERFACE *current; /* NULL: Cairn */
 
@@ -20,7 +20,7 @@ void al_set_memory_interface(ALLEGRO_MEMORY_INTERFACE *iface)
 void *al_malloc_with_context(size_t n, int line, const char *file, const char *func)
 {
     ALLEGRO_MEMORY_INTERFACE *iface = interface_now();
-    return iface != NULL ? iface->mi_malloc(n, line, file, func) : cairn_malloc(n);
+    return iface != NULL ? iface->mi_malloc(n, line, file, func) : cairn_malloc_at(n, line, file, func);
 }
 
 void al_free_with_context(void *ptr, int line, const char *file, const char *func)
@@ -29,17 +29,19 @@ void al_free_with_context(void *ptr, int line, const char *file, const char *fun
     if (iface != NULL)
         iface->mi_free(ptr, line, file, func);
     else
-        cairn_free(ptr);
+        cairn_free_at(ptr, line, file, func);
 }
 
 void *al_realloc_with_context(void *ptr, size_t n, int line, const char *file, const char *func)
 {
     ALLEGRO_MEMORY_INTERFACE *iface = interface_now();
-    return iface != NULL ? iface->mi_realloc(ptr, n, line, file, func) : cairn_realloc(ptr, n);
+    return iface != NULL ? iface->mi_realloc(ptr, n, line, file, func)
+                         : cairn_realloc_at(ptr, n, line, file, func);
 }
 
 void *al_calloc_with_context(size_t count, size_t n, int line, const char *file, const char *func)
 {
     ALLEGRO_MEMORY_INTERFACE *iface = interface_now();
-    return iface != NULL ? iface->mi_calloc(count, n, line, file, func) : cairn_calloc(count, n);
+    return iface != NULL ? iface->mi_calloc(count, n, line, file, func)
+                         : cairn_calloc_at(count, n, line, file, func);
 }

@@ -27,6 +27,16 @@
 /* The compiler keeps what is before it before it, and what is after it after; other threads may see it otherwise. */
 #define order_here() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
+/* For protocols in which two sides each write one word and read the other's: all of these, in all threads, happen in one
+ * order. */
+#define load_seq(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
+#define store_seq(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
+#define cas_seq(p, expected, desired)                                                                        \
+    __atomic_compare_exchange_n((p), (expected), (desired), false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
+
+/* Adds to a counter that several threads write. */
+#define add_relaxed(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+
 /* Adds to a counter that only the caller's thread (or lock) writes and that others may read. */
 #define count_up(p, v) store_relaxed((p), load_relaxed(p) + (v))
 #define count_down(p, v) store_relaxed((p), load_relaxed(p) - (v))

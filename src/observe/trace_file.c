@@ -396,19 +396,19 @@ void trace_file_before_fork(struct trace_file *file)
 {
     for (unsigned i = 0; i < LANES; i++)
         lane_wait(&file->lanes[i]);
-    lock_take(&file->writing);
+    lock_take_for_fork(&file->writing);
 }
 
 void trace_file_after_fork_parent(struct trace_file *file)
 {
-    lock_release(&file->writing);
+    lock_release_after_fork(&file->writing);
     for (unsigned i = 0; i < LANES; i++)
         lane_release(&file->lanes[i]);
 }
 
 void trace_file_abandon_in_child(struct trace_file *file)
 {
-    lock_reset(&file->writing);
+    lock_release_after_fork(&file->writing);
     os_close(file->fd);
     (void)os_unmap(file, align_up(sizeof *file, os_page_size()));
 }
