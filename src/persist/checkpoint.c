@@ -136,7 +136,11 @@ static const char *open_old(struct checkpoint *checkpoint, uint64_t same_as)
     checkpoint->journal_end = found.journal_end;
     checkpoint->copied_to = JOURNAL_START;
     checkpoint->copied = found.slot.generation;
-    return found.slot.way == CHECKPOINT_JOURNAL ? journal_begin(checkpoint, same_as) : NULL;
+    checkpoint->slot_uncertain = true; /* that process may have died before its flush, or seen it fail */
+    trouble = restate_slot(checkpoint);
+    if (trouble == NULL && found.slot.way == CHECKPOINT_JOURNAL)
+        trouble = journal_begin(checkpoint, same_as);
+    return trouble;
 }
 
 const char *checkpoint_begin(struct checkpoint *checkpoint, const struct checkpoint_target *target,

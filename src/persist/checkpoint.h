@@ -77,7 +77,7 @@ struct checkpoint {
     uint64_t copied_to;     /* up to here the journal is in the copy, */
     uint64_t copied;        /* which is the generation that it has then */
     uint64_t journal_limit; /* bytes of journal from which on it is emptied */
-    bool copy_broken;       /* the copy cannot be relied on: make another */
+    bool copy_broken;       /* the journal cannot be put into the copy: make another */
     bool known;             /* pages that are neither `pending` nor reported by `watch` equal the copy */
     struct dirty_watch watch;
     size_t watched[CHECKPOINT_PARTS_MAX]; /* bytes of each part that are watched */

@@ -347,6 +347,7 @@ static const char *catch_up(struct checkpoint *checkpoint)
     struct checkpoint_found found = {.slot = checkpoint->slot, .journal_end = checkpoint->journal_end};
     const char *trouble = journal_apply(checkpoint->control, checkpoint->buffer, &found,
                                         checkpoint->copied_to, checkpoint->copied, checkpoint->copy);
+    checkpoint->copy_broken = trouble != NULL && os_errno_get() != ENOSPC;
     if (trouble != NULL)
         return trouble;
     checkpoint->counts.all_bytes += checkpoint->journal_end - checkpoint->copied_to;
@@ -366,8 +367,10 @@ const char *journal_restart(struct checkpoint *checkpoint)
     const char *trouble = catch_up(checkpoint);
     if (trouble != NULL)
         return trouble;
-    if (!storage_sync(checkpoint->copy)) {
-        checkpoint->copy_broken = true;
+    if (!storage_sync(
+            checkpoint->copy)) { /* what was written since the last flush may be lost: all of it again */
+        checkpoint->copied_to = JOURNAL_START;
+        checkpoint->copied = checkpoint->slot.generation;
         return "the copy of the pool could not be flushed";
     }
     trouble =
@@ -381,7 +384,8 @@ const char *journal_restart(struct checkpoint *checkpoint)
     return NULL;
 }
 
-/* Opens the copy that an earlier process has left. */
+/* Opens the copy that an earlier process has left.  What is found in the journal may be in memory only, if that process
+ * did not get to flush it, or failed to: so all of it is written again, into the copy. */
 const char *journal_begin(struct checkpoint *checkpoint, uint64_t same_as)
 {
     const char *trouble = set_up(checkpoint);
@@ -390,7 +394,8 @@ const char *journal_begin(struct checkpoint *checkpoint, uint64_t same_as)
     checkpoint->copy = checkpoint_open_file(checkpoint, (int)checkpoint->slot.copy);
     if (checkpoint->copy < 0)
         return "the copy of the pool could not be opened";
-    trouble = catch_up(checkpoint);
+    if (checkpoint->journal_end > JOURNAL_START)
+        trouble = journal_restart(checkpoint);
     size_t found;
     if (trouble != NULL || same_as != checkpoint->generation || !watch_parts(checkpoint))
         return trouble;
@@ -476,6 +481,8 @@ const char *journal_take(struct checkpoint *checkpoint)
     if (checkpoint->slot.way != CHECKPOINT_JOURNAL || checkpoint->copy < 0 || checkpoint->copy_broken)
         return take_copy(checkpoint);
     trouble = catch_up(checkpoint);
+    if (trouble != NULL && checkpoint->copy_broken)
+        return take_copy(checkpoint);
     if (trouble == NULL)
         trouble = take_record(checkpoint);
     if (trouble != NULL && os_errno_get() == ENOSPC && checkpoint->journal_end > JOURNAL_START) {
