@@ -88,11 +88,11 @@ static const char *restate_slot(struct checkpoint *checkpoint)
 }
 
 const char *checkpoint_commit(struct checkpoint *checkpoint, enum checkpoint_way way, unsigned copy,
-                              uint64_t generation)
+                              uint64_t generation, uint64_t length)
 {
     struct slot slot = {.serial = checkpoint->slot.serial + 1,
                         .generation = generation,
-                        .length = checkpoint->target.length,
+                        .length = length,
                         .way = way,
                         .copy = copy};
     return write_slot(checkpoint, slot);

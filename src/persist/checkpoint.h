@@ -150,7 +150,7 @@ int checkpoint_open_file(struct checkpoint *checkpoint, int copy);
 
 /* Makes the control file say this; on success it is on the disk and in checkpoint->slot. */
 const char *checkpoint_commit(struct checkpoint *checkpoint, enum checkpoint_way way, unsigned copy,
-                              uint64_t generation);
+                              uint64_t generation, uint64_t length);
 
 /* The index that the next copy may have. */
 unsigned checkpoint_other_copy(const struct checkpoint *checkpoint);
@@ -166,6 +166,10 @@ const char *journal_restart(struct checkpoint *checkpoint);
 
 /* Finds the good records of the journal.  `buffer` has room for a chunk. */
 void journal_find(int control, char *buffer, struct checkpoint_found *found);
+
+/* Writes all good records to where they are, and flushes them: what can be read need not be on the disk, if the process
+ * that wrote it died before its flush, or saw it fail. */
+const char *journal_rewrite(int control, char *buffer, const struct checkpoint_found *found);
 
 /* Writes the records of [from, found->journal_end), which follow `generation`, into a copy. */
 const char *journal_apply(int control, char *buffer, const struct checkpoint_found *found, uint64_t from,

@@ -14,7 +14,7 @@
  *             may have any later page already; the records from slot.generation on put that right
  *
  * A slot
- *     0    8  magic "CairnCkp"              48    8  length of the pool file
+ *     0    8  magic "CairnCkp"              48    8  length of the copy, and of the pool file
  *     8    4  version, 1                    56    4  way: 1 reflink, 2 journal
  *    12    4  byte order, 0x01020304        60    4  copy: 0 or 1
  *    16   16  id of the pool                64    8  page size, 4096
@@ -23,7 +23,7 @@
  *
  * A record is a row of chunks with sequence 0, 1, ...; the last one is marked.  A chunk is a header page and `count`
  * pages.  A record counts only if all its chunks are good.
- *     0    8  magic "CairnJnl"              32    8  length of the pool file
+ *     0    8  magic "CairnJnl"              32    8  that of the slot
  *     8    8  generation                    40    4  1: the last chunk of the record
  *    16    8  sequence                      44   12  zero
  *    24    8  count, at most 504            56    8  checksum of header (this field 0) and pages;

@@ -324,6 +324,16 @@ void journal_find(int control, char *buffer, struct checkpoint_found *found)
     }
 }
 
+const char *journal_rewrite(int control, char *buffer, const struct checkpoint_found *found)
+{
+    for (uint64_t at = JOURNAL_START; at < found->journal_end; at += CHUNK_BYTES_MAX) {
+        size_t size = size_min(CHUNK_BYTES_MAX, found->journal_end - at);
+        if (!storage_read(control, buffer, size, at) || !storage_write(control, buffer, size, at))
+            return "the checkpoint's journal could not be written again";
+    }
+    return storage_sync(control) ? NULL : "the checkpoint's journal could not be flushed";
+}
+
 const char *journal_apply(int control, char *buffer, const struct checkpoint_found *found, uint64_t from,
                           uint64_t generation, int copy)
 {
@@ -373,8 +383,8 @@ const char *journal_restart(struct checkpoint *checkpoint)
         checkpoint->copied = checkpoint->slot.generation;
         return "the copy of the pool could not be flushed";
     }
-    trouble =
-        checkpoint_commit(checkpoint, CHECKPOINT_JOURNAL, checkpoint->slot.copy, checkpoint->generation);
+    trouble = checkpoint_commit(checkpoint, CHECKPOINT_JOURNAL, checkpoint->slot.copy, checkpoint->generation,
+                                checkpoint->target.length);
     if (trouble != NULL)
         return trouble;
     if (checkpoint->journal_end >
@@ -384,8 +394,7 @@ const char *journal_restart(struct checkpoint *checkpoint)
     return NULL;
 }
 
-/* Opens the copy that an earlier process has left.  What is found in the journal may be in memory only, if that process
- * did not get to flush it, or failed to: so all of it is written again, into the copy. */
+/* Opens the copy that an earlier process has left. */
 const char *journal_begin(struct checkpoint *checkpoint, uint64_t same_as)
 {
     const char *trouble = set_up(checkpoint);
@@ -394,8 +403,12 @@ const char *journal_begin(struct checkpoint *checkpoint, uint64_t same_as)
     checkpoint->copy = checkpoint_open_file(checkpoint, (int)checkpoint->slot.copy);
     if (checkpoint->copy < 0)
         return "the copy of the pool could not be opened";
-    if (checkpoint->journal_end > JOURNAL_START)
-        trouble = journal_restart(checkpoint);
+    if (checkpoint->journal_end > JOURNAL_START) {
+        struct checkpoint_found all = {.slot = checkpoint->slot, .journal_end = checkpoint->journal_end};
+        trouble = journal_rewrite(checkpoint->control, checkpoint->buffer, &all);
+        if (trouble == NULL)
+            trouble = journal_restart(checkpoint);
+    }
     size_t found;
     if (trouble != NULL || same_as != checkpoint->generation || !watch_parts(checkpoint))
         return trouble;
@@ -429,7 +442,8 @@ static const char *fill_copy(struct checkpoint *checkpoint, int copy, unsigned n
     if (trouble == NULL && !storage_sync(copy))
         trouble = "the copy of the pool could not be flushed";
     if (trouble == NULL)
-        trouble = checkpoint_commit(checkpoint, CHECKPOINT_JOURNAL, number, checkpoint->generation + 1);
+        trouble = checkpoint_commit(checkpoint, CHECKPOINT_JOURNAL, number, checkpoint->generation + 1,
+                                    checkpoint->target.length);
     if (trouble == NULL)
         account(checkpoint, &writer);
     return trouble;

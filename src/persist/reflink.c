@@ -35,9 +35,13 @@ const char *reflink_take(struct checkpoint *checkpoint)
     if (copy < 0)
         return "the checkpoint's file could not be opened";
     const char *trouble = clone_into(checkpoint, copy);
+    uint64_t length = 0;
+    if (trouble == NULL && !storage_size(copy, &length))
+        trouble = "the checkpoint could not be looked at";
     os_close(copy);
     if (trouble == NULL)
-        trouble = checkpoint_commit(checkpoint, CHECKPOINT_REFLINK, other, checkpoint->generation + 1);
+        trouble =
+            checkpoint_commit(checkpoint, CHECKPOINT_REFLINK, other, checkpoint->generation + 1, length);
     if (trouble != NULL)
         return trouble;
     checkpoint->generation++;

@@ -1,7 +1,7 @@
 /* restore.c - finding the last checkpoint of a pool, and putting it back into the pool file.  Neighbour: checkpoint.h.
  *
  * Putting back, each step on the disk before the next:
- *   1  the journal's records -> the copy           the records stay, so this can be done again
+ *   1  the journal's records -> the copy           after they were written again; they stay, so this can be repeated
  *   2  RESTORING_MAGIC -> the file's first sector  from here on the file is nothing but a place to restore to
  *   3  all but the first sector                    (a clone where it can be)
  *   4  the first sector                            one sector, so old or new
@@ -185,8 +185,10 @@ static const char *put_body(const struct restore *restore)
 
 static const char *put_back(const struct restore *restore, checkpoint_stamp *stamp, void *context)
 {
-    const char *trouble = journal_apply(restore->control, restore->buffer, restore->found, JOURNAL_START,
-                                        restore->found->slot.generation, restore->copy);
+    const char *trouble = journal_rewrite(restore->control, restore->buffer, restore->found);
+    if (trouble == NULL)
+        trouble = journal_apply(restore->control, restore->buffer, restore->found, JOURNAL_START,
+                                restore->found->slot.generation, restore->copy);
     if (trouble != NULL)
         return trouble;
     if (!storage_read(restore->copy, restore->head, restore->head_size, 0))
