@@ -128,7 +128,7 @@ void *cairn_reallocarray_at(void *block, size_t count, size_t size, SITE)
 {
     size_t total;
     if (multiply_overflows(count, size, &total))
-        return process_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
+        return thread_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
     if (HOOKED())
         return hooked_realloc((cairn_call)CALL(), block, total);
     return process_realloc("reallocarray", block, total);
@@ -147,7 +147,7 @@ NOINLINE static void *hooked_aligned_alloc(cairn_call call, size_t alignment, si
 void *cairn_aligned_alloc_at(size_t alignment, size_t size, SITE)
 {
     if (!is_power_of_two(alignment))
-        return process_fail(EINVAL, "the alignment is not a power of two");
+        return thread_fail(EINVAL, "the alignment is not a power of two");
     if (HOOKED())
         return hooked_aligned_alloc((cairn_call)CALL(), alignment, size);
     return process_aligned_alloc(alignment, size);
@@ -214,7 +214,7 @@ size_t cairn_hook_usable_size(const void *block)
 
 void *cairn_hook_fail(int error, const char *message)
 {
-    return process_fail(error, message);
+    return thread_fail(error, message);
 }
 
 /* Registered once, by whoever pushes first; the heap's own handlers are registered by then, so these run before them. */
@@ -241,10 +241,10 @@ static cairn_hook *push(const cairn_interface *interface, bool alone)
 {
     int error;
     if (interface->struct_size == 0)
-        return process_fail(EINVAL, "struct_size is 0");
+        return thread_fail(EINVAL, "struct_size is 0");
     watch_forks();
     cairn_hook *hook = hooks_push(interface, &bottom, alone, &error);
-    return hook != NULL ? hook : process_fail(error, words_of(error));
+    return hook != NULL ? hook : thread_fail(error, words_of(error));
 }
 
 cairn_hook *cairn_hook_push(const cairn_interface *interface)
@@ -263,7 +263,7 @@ static int status(int error, const char *message)
 {
     if (error == 0)
         return 0;
-    (void)process_fail(error, message);
+    (void)thread_fail(error, message);
     return -1;
 }
 
