@@ -79,7 +79,8 @@ struct span *heap_span_of(const struct cache *cache, const char *call, const voi
     if (UNLIKELY(span == NULL))
         report_no_block(cache, call, block);
     if (UNLIKELY(!span_is_block(span, block)))
-        report_fatal(call, block, "misaligned pointer");
+        report_fatal(call, block,
+                     span_is_place(span, block) ? "pointer never handed out" : "misaligned pointer");
     return span;
 }
 

@@ -26,6 +26,7 @@ static void init(struct span *span, const struct run *run)
     store_relaxed(&span->owner, NULL);
     span->block_size = 0;
     span->capacity = span->carved = 1;
+    store_relaxed(&span->cut_limit, 1);
     span->size_class = CLASS_LARGE;
     span->is_shared = span->is_moved = 0;
     store_relaxed(&span->is_marked, 0);

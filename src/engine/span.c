@@ -12,6 +12,14 @@
 
 struct span span_none;
 
+_Static_assert(SPAN_PAGES_MAX *PAGE_SIZE / 8 <= UINT16_MAX, "blocks are counted in 16 bits");
+
+static void set_carved(struct span *span, size_t count)
+{
+    span->carved = (uint16_t)count;
+    store_relaxed(&span->cut_limit, (uint32_t)(count * (span->block_size * span->inverse)));
+}
+
 static void init(struct span *span, unsigned size_class, const struct run *run, struct cache *owner)
 {
     size_t size = class_size(size_class);
@@ -19,11 +27,11 @@ static void init(struct span *span, unsigned size_class, const struct run *run, 
     store_relaxed(&span->allocs, 0);
     store_relaxed(&span->frees, 0);
     span->base = arena_address(run->arena, run->first);
-    span->inverse = UINT64_MAX / size + 1;
+    span->inverse = UINT64_MAX / size + (is_power_of_two(size) ? 2 : 1);
     store_relaxed(&span->owner, owner);
     span->block_size = (uint32_t)size;
-    span->capacity = (uint32_t)((run->pages << PAGE_SHIFT) / size);
-    span->carved = 0;
+    span->capacity = (uint16_t)((run->pages << PAGE_SHIFT) / size);
+    set_carved(span, 0);
     span->size_class = (uint8_t)size_class;
     span->is_shared = 0;
     span->is_moved = 0;
@@ -96,7 +104,7 @@ bool span_carve(struct span *span)
         ((struct block *)at)->next = (struct block *)(at + size);
     ((struct block *)last)->next = span->free;
     span->free = (struct block *)first;
-    span->carved += (uint32_t)count;
+    set_carved(span, span->carved + count);
     return true;
 }
 

@@ -46,11 +46,21 @@ ALWAYS_INLINE size_t span_usable_size(const struct span *span)
     return span->size_class == CLASS_LARGE ? span->pages << PAGE_SHIFT : span->block_size;
 }
 
-/* Whether `address`, which lies in the span, is the start of a block.  Source: D. Lemire, O. Kaser and N. Kurz,
- * "Faster remainder by direct computation" (2019), the divisibility test. */
-ALWAYS_INLINE bool span_is_block(const struct span *span, const void *address)
+/* Whether `address`, which lies in the span, is the place of a block; and whether of one that was cut.
+ *
+ * With step = block_size * inverse - 2^64, which is from 1 to block_size, the product of block i's offset and
+ * `inverse` is, mod 2^64, i * step: small, and rising with i.  Of all other offsets it is `inverse` or more.  So one
+ * multiplication serves both tests.  Who frees a block that he was given got it after it was cut, so relaxed order is
+ * enough for `cut_limit`.
+ * Source: D. Lemire, O. Kaser and N. Kurz, "Faster remainder by direct computation" (2019), the divisibility test. */
+ALWAYS_INLINE bool span_is_place(const struct span *span, const void *address)
 {
     return ((uintptr_t)address - span->base) * span->inverse < span->inverse;
+}
+
+ALWAYS_INLINE bool span_is_block(const struct span *span, const void *address)
+{
+    return ((uintptr_t)address - span->base) * span->inverse < load_relaxed(&span->cut_limit);
 }
 
 /* Blocks handed out and not given back; exact while nobody works on the span. */

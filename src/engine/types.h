@@ -148,14 +148,13 @@ struct span {
     uint64_t allocs;     /* blocks handed out since the span was made; owner writes, statistics read */
     uint64_t frees;      /* blocks that came back, remote ones once collected; as allocs */
     uintptr_t base;      /* address of the first page; constant */
-    uint64_t inverse;    /* 2^64 / block_size, rounded up: offset * inverse < inverse at block starts only */
+    uint64_t inverse;    /* above 2^64 / block_size by less than 1, or by 1: see span_is_block; constant */
     struct cache *owner; /* see the protocol above; atomic */
     uint32_t block_size; /* bytes; 0 for a large block, which has all of its pages; constant */
     uint32_t empty_at;   /* blocks in use at which free looks closer: 0, or SPAN_RETAINED; owner */
-    uint32_t carved;     /* blocks cut so far, from the front; owner */
+    uint32_t cut_limit;  /* carved * (block_size * inverse mod 2^64); owner writes, others read */
+    uint16_t carved;     /* blocks cut so far, from the front; owner */
     uint8_t size_class;  /* size class or CLASS_LARGE; constant */
-    uint8_t is_shared;   /* listed in heap->shared; heap lock */
-    uint8_t is_moved;    /* large: its pages came from elsewhere by move; user of the block */
     uint8_t
         is_marked; /* large: somebody wants to see its block freed (WATCH_MARKED); user of the block, atomic */
 
@@ -163,7 +162,9 @@ struct span {
     struct span *next, *previous; /* in the owner's bin, in heap->shared, or next in the free descriptors */
     struct cache *last_owner;     /* who left it, and that cache's life then; written by the owner, */
     uint32_t last_life;           /* read by those without */
-    uint32_t capacity;            /* blocks that fit; constant */
+    uint16_t capacity;            /* blocks that fit; constant */
+    uint8_t is_shared;            /* listed in heap->shared; heap lock */
+    uint8_t is_moved;             /* large: its pages came from elsewhere by move; user of the block */
     uintptr_t marks;     /* where the liveness mark of address 0 would be (span_mark); 0: none; constant */
     struct arena *arena; /* constant; leads to the heap */
     size_t pages;        /* for a large block may change under the heap lock */

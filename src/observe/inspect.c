@@ -100,7 +100,7 @@ static const char *read_lists(struct inspector *in, const struct span *span, con
         return "more blocks are cut than fit";
     uint64_t used = load_relaxed(&span->allocs) - load_relaxed(&span->frees);
     *settled = free_count + used == span->carved &&
-               bits_count(in->live, span->carved, span->capacity) == span->capacity - span->carved;
+               bits_count(in->live, span->carved, span->capacity) == (size_t)span->capacity - span->carved;
     bits_clear(in->live, span->carved, span->capacity);
     return NULL;
 }

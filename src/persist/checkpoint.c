@@ -147,7 +147,7 @@ const char *checkpoint_begin(struct checkpoint *checkpoint, const struct checkpo
                              uint64_t same_as)
 {
     *checkpoint =
-        (struct checkpoint){.lock = {0, LOCK_RANK_CHECKPOINT},
+        (struct checkpoint){.lock = {.rank = LOCK_RANK_CHECKPOINT},
                             .target = *target,
                             .control = -1,
                             .copy = -1,

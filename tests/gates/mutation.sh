@@ -107,6 +107,8 @@ mistake cache.c "kept spans are not counted" "        cache->retained_pages += (
 mistake cache.c "quick misses one size" "    for (size_t i = from; i <= size / 8; i++)" "    for (size_t i = from; i < size / 8; i++)"
 mistake span.c "own free blocks are lost when others' are collected" "        last->next = span->free;" ""
 mistake span.c "collected blocks are not counted" "    count_up(&span->frees, remote >> REMOTE_COUNT_SHIFT);" ""
+mistake span.h "the place of a block not yet cut passes for one" "span->inverse < load_relaxed(&span->cut_limit)" \
+    "span->inverse < span->inverse"
 mistake span.c "one block too many is cut" "size_min(span->capacity - span->carved," "size_min(span->capacity + 1 - span->carved,"
 
 # ---- Pages

@@ -95,9 +95,17 @@ static void block_starts_are_told(void **state)
     for (unsigned i = 0; i < CLASS_COUNT; i++) {
         struct span *span = make(i, class_level_max(i));
         size_t size = class_size(i), bytes = span->pages << PAGE_SHIFT;
-        for (size_t offset = 0; offset < bytes; offset++)
-            if (span_is_block(span, (char *)span->base + offset) != (offset % size == 0))
-                CHECKF(false, "offset %zu in blocks of %zu", offset, size);
+        for (bool more = true; more; more = span_carve(span)) {
+            for (size_t offset = 0; offset < bytes; offset++) {
+                char *at = (char *)span->base + offset;
+                if (span_is_place(span, at) != (offset % size == 0) ||
+                    span_is_block(span, at) != (offset % size == 0 && offset < span->carved * size))
+                    CHECKF(false, "offset %zu in blocks of %zu, %u cut", offset, size, span->carved);
+            }
+            if (span->carved > 0 && span->carved < span->capacity / 2)
+                while (span->carved < span->capacity / 2)
+                    CHECK(span_carve(span));
+        }
         drop(span);
     }
 }
