@@ -50,6 +50,36 @@ ALWAYS_INLINE uint64_t cpu_ticks(void)
 #endif
 }
 
+/* The registers by the numbers that DWARF gives them, as far as a call leaves them alone; the return address has a
+ * number too.  cpu_registers_here fills in those of its caller, inlined. */
+#if defined(__x86_64__)
+enum { CPU_REGISTERS = 17, CPU_FRAME_POINTER = 6, CPU_STACK_POINTER = 7, CPU_RETURN_ADDRESS = 16 };
+
+ALWAYS_INLINE void cpu_registers_here(uintptr_t *registers)
+{
+    __asm__ volatile("movq %%rbx, 24(%0)\n\tmovq %%rbp, 48(%0)\n\tmovq %%rsp, 56(%0)\n\t"
+                     "movq %%r12, 96(%0)\n\tmovq %%r13, 104(%0)\n\tmovq %%r14, 112(%0)\n\t"
+                     "movq %%r15, 120(%0)\n\tleaq 0(%%rip), %%rax\n\tmovq %%rax, 128(%0)"
+                     :
+                     : "r"(registers)
+                     : "rax", "memory");
+}
+#elif defined(__aarch64__)
+enum { CPU_REGISTERS = 33, CPU_FRAME_POINTER = 29, CPU_STACK_POINTER = 31, CPU_RETURN_ADDRESS = 32 };
+
+ALWAYS_INLINE void cpu_registers_here(uintptr_t *registers)
+{
+    __asm__ volatile("stp x19, x20, [%0, #152]\n\tstp x21, x22, [%0, #168]\n\tstp x23, x24, [%0, #184]\n\t"
+                     "stp x25, x26, [%0, #200]\n\tstp x27, x28, [%0, #216]\n\tstp x29, x30, [%0, #232]\n\t"
+                     "mov x9, sp\n\tstr x9, [%0, #248]\n\tadr x9, .\n\tstr x9, [%0, #256]"
+                     :
+                     : "r"(registers)
+                     : "x9", "memory");
+}
+#else
+#error "cpu.h does not know this processor's registers"
+#endif
+
 /* Adds one to a counter that only this thread writes and others may read: atomic for them, not as a whole.
  * One instruction where the processor has it; compilers make three of a relaxed load and store. */
 ALWAYS_INLINE void cpu_increment(uint64_t *counter)

@@ -106,6 +106,19 @@ void os_name(void *address, size_t size, const char *name)
     errno = saved;
 }
 
+/* A call that fails in any case looks at its argument before it looks at what it is to do. */
+bool os_readable(const void *address)
+{
+    enum { NO_SUCH_WAY = -1, MASK_BYTES = 8 };
+    if (address == NULL) /* to the call it means that there is no argument */
+        return false;
+    int saved = errno;
+    bool readable =
+        syscall(SYS_rt_sigprocmask, NO_SUCH_WAY, address, NULL, MASK_BYTES) == 0 || errno != EFAULT;
+    errno = saved;
+    return readable;
+}
+
 /* ---- Looking at memory in motion ----------------------------------------------------------------- */
 
 /* Where process_vm_readv is forbidden: into a pipe and out of it. */

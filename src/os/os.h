@@ -41,6 +41,9 @@ bool os_peek(void *to, const void *from, size_t size);
 /* Every running thread of the process passes a full memory barrier before this returns, where the kernel can. */
 void os_barrier_everywhere(void);
 
+/* Whether the word at `address`, a multiple of its size, can be read.  For signal handlers, too. */
+bool os_readable(const void *address);
+
 /* The program break: as sbrk(2), (void *)-1 on failure. */
 void *os_sbrk(intptr_t by);
 
@@ -100,6 +103,32 @@ void os_expand_name(char *out, size_t size, const char *name);
 
 /* Writes to a C stream (FILE *) that the caller's program owns. */
 bool os_stream_write(void *stream, const void *data, size_t size);
+
+/* What is loaded where an address lies: its whole range, and its table of unwind information (.eh_frame_hdr). */
+struct os_object {
+    uintptr_t start, end;
+    const void *unwind_table; /* NULL: none */
+    bool is_program;          /* not a library */
+};
+
+/* For signal handlers, and while another thread loads or unloads: no lock, no memory.  False: nothing is loaded
+ * there, or the C library cannot tell without a lock (glibc before 2.35). */
+bool os_object_at(uintptr_t address, struct os_object *object);
+
+/* A line of /proc/self/maps. */
+struct os_mapping {
+    uintptr_t start, end;
+    uint64_t offset;  /* in the file */
+    const char *name; /* "": none */
+    const char *line; /* as the kernel wrote it, without its end */
+    bool is_code;
+};
+
+/* Visits all of them, in rising order; texts last as long as the visit.  False: they cannot be read. */
+bool os_mappings(void (*visit)(void *context, const struct os_mapping *mapping), void *context);
+
+/* The build id of a file whose first bytes are mapped, readable, at [start, end); its size, 0: it has none there. */
+size_t os_build_id(uintptr_t start, uintptr_t end, const uint8_t **id);
 
 _Noreturn void os_abort(void);
 
