@@ -65,6 +65,8 @@ void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero)
     must_exist(pool);
     if (size > PTRDIFF_MAX)
         return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
+    if (UNLIKELY(zero && (pool->flags & CAIRN_POOL_OUTSIDE) != 0))
+        return thread_fail(EINVAL, "CAIRN_POOL_OUTSIDE: the memory is not to be written");
     align = size_max(align, pool->alignment);
     zero = zero || (pool->flags & CAIRN_POOL_ZERO) != 0;
     if (pool->limit_soft != SIZE_MAX)
@@ -203,6 +205,9 @@ int cairn_pool_free_range(cairn_pool *pool, void *at, size_t size)
 static void *move(struct cairn_pool *pool, const char *call, void *block, size_t size)
 {
     size_t usable = pool->ops->usable(pool, call, block);
+    if ((pool->flags & CAIRN_POOL_OUTSIDE) != 0)
+        return thread_fail(ENOMEM,
+                           "CAIRN_POOL_OUTSIDE: no room in place, and the memory is not to be copied");
     void *fresh = pool_alloc(pool, 0, size, false);
     if (fresh == NULL)
         return NULL;

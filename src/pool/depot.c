@@ -66,8 +66,12 @@ static bool release(struct source *source, void *base, size_t size)
 {
     struct heap *heap = depot_of(source);
     lock_take(&heap->lock);
-    struct arena *arena = arena_of(heap, (uintptr_t)base);
-    pages_give(heap, arena, ((uintptr_t)base - arena->base) >> PAGE_SHIFT, size >> PAGE_SHIFT, true);
+    for (size_t part; size > 0; base = (char *)base + part, size -= part) { /* arenas may lie side by side */
+        struct arena *arena = arena_of(heap, (uintptr_t)base);
+        size_t first = ((uintptr_t)base - arena->base) >> PAGE_SHIFT;
+        part = size_min(size, (arena->pages - first) << PAGE_SHIFT);
+        pages_give(heap, arena, first, part >> PAGE_SHIFT, true);
+    }
     purge_by_rules(heap);
     lock_release(&heap->lock);
     return true;
@@ -101,6 +105,7 @@ struct source depot_os = {
     .step = 64 * KiB,
     .unit = 64 * KiB,
     .largest = 16 * MiB,
+    .splits = true,
 };
 
 struct source depot_brk = {
@@ -113,6 +118,7 @@ struct source depot_brk = {
     .step = 64 * KiB,
     .unit = 64 * KiB,
     .largest = 16 * MiB,
+    .splits = true,
 };
 
 void *depot_keep(size_t size)

@@ -148,6 +148,8 @@ static void fill_handle(struct cairn_pool *pool, const cairn_pool_config *config
     } else if (config->source != NULL && config->source != cairn_source_os() &&
                config->source != cairn_source_brk()) {
         user_source_init(&pool->own_source, config->source);
+        if (config->pool_class == CAIRN_SLAB) /* the engine does not ask for single pages */
+            pool->own_source.step = size_max(pool->own_source.step, 64 * KiB);
         pool->source = &pool->own_source;
     }
     pool->extent.size_class = CLASS_EXTENT;

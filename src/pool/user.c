@@ -49,7 +49,8 @@ void user_source_init(struct source *source, const cairn_source *user)
         .is_stale = is_stale,
         .context = (void *)(uintptr_t)user,
         .align = granule,
-        .step = align_up(size_max(user->step, 64 * KiB), granule),
+        .step = align_up(user->step, granule),
         .unit = granule,
+        .splits = (user->flags & CAIRN_SOURCE_SPLIT) != 0,
     };
 }
