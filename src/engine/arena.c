@@ -136,9 +136,11 @@ static enum error within_limits(struct heap *heap, size_t bytes)
 
 enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run *run)
 {
-    enum error error = within_limits(heap, pages << PAGE_SHIFT);
-    while (error == OK && !find(heap, pages, align, run))
-        error = grow(heap, pages, align); /* may open the lock, so others may take what it got: look again */
+    enum error error;
+    /* Growing may open the lock, so others may take what it got, or come nearer to the limit: look again. */
+    while ((error = within_limits(heap, pages << PAGE_SHIFT)) == OK && !find(heap, pages, align, run))
+        if ((error = grow(heap, pages, align)) != OK)
+            break;
     return error == OK ? take(heap, run) : error;
 }
 

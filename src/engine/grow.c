@@ -274,6 +274,9 @@ void arena_shrink(struct heap *heap, struct arena *arena)
         size_t dirty = bits_count(arena->dirty, at, stop);
         chunk->dirty = (uint16_t)(chunk->dirty - dirty);
         count_down(&heap->counts.dirty_bytes, dirty << PAGE_SHIFT);
+        /* What comes here later was never purged. */
+        size_t left = bits_count(arena->free, at / CHUNK_PAGES * CHUNK_PAGES, at) - chunk->dirty;
+        chunk->purged = (uint16_t)size_min(chunk->purged, left);
         at = stop;
     }
     bits_clear(arena->free, from, arena->pages);

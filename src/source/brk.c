@@ -9,6 +9,19 @@
 
 #define FAILED ((void *)-1)
 
+/* Lowers the break by `size` if it is at `end`.  The C library offers no such step in one, so somebody may raise it in
+ * between, and what is cut off is his: then the break goes up again at once, though his bytes there are zero.  True:
+ * the bytes before `end` are no longer ours. */
+static bool lower(char *end, size_t size)
+{
+    if (size > PTRDIFF_MAX || os_sbrk(0) != end)
+        return false;
+    char *was = os_sbrk(-(intptr_t)size);
+    if (was == FAILED || was == end)
+        return was == end;
+    return os_sbrk((intptr_t)size) != was - size;
+}
+
 static void *reserve(struct source *source, size_t size, size_t align)
 {
     (void)source;
@@ -23,8 +36,7 @@ static void *reserve(struct source *source, size_t size, size_t align)
     if (got == FAILED)
         return NULL;
     if ((uintptr_t)got != now) { /* somebody was quicker: give it back if that is still possible */
-        if (os_sbrk(0) == got + whole)
-            (void)os_sbrk(-(intptr_t)whole);
+        (void)lower(got + whole, whole);
         return NULL;
     }
     return got + gap;
@@ -40,20 +52,20 @@ static bool extend(struct source *source, void *end, size_t size)
         return false;
     if (got == end)
         return true;
-    if (os_sbrk(0) == got + size)
-        (void)os_sbrk(-(intptr_t)size);
+    (void)lower(got + size, size);
     return false;
 }
 
 static bool shrink(struct source *source, void *end, size_t size)
 {
     (void)source;
-    return os_sbrk(0) == end && os_sbrk(-(intptr_t)size) != FAILED;
+    return lower(end, size);
 }
 
 static bool release(struct source *source, void *base, size_t size)
 {
-    if (shrink(source, (char *)base + size, size))
+    (void)source;
+    if (lower((char *)base + size, size))
         return true;
     (void)os_purge(base, size); /* in the middle of the data segment: only the memory goes back */
     return false;

@@ -130,6 +130,10 @@ mistake purge.c "a child takes its own purge for lost" "if (purging->thread == o
 mistake heap.c "a child of a fork leaves purges undone" "    purge_after_fork_child(heap);" ""
 mistake purge.c "regret is for ever" "heap->keep_boost -= heap->keep_boost / 4;" ""
 mistake grow.c "pages that went are still counted" "    count_down(&heap->counts.reserved_bytes, count << PAGE_SHIFT);" ""
+mistake grow.c "pages that went are still regretted" "chunk->purged = (uint16_t)size_min(chunk->purged, left);" "(void)left;"
+mistake arena.c "the limit is looked at once, though growing opens the lock" "        if ((error = grow(heap, pages, align)) != OK)
+            break;" "        if ((error = grow(heap, pages, align)) != OK || find(heap, pages, align, run))
+            break;"
 mistake grow.c "an arena in use is released" "    if (arena->free_pages != arena->pages)
         return false;" ""
 mistake grow.c "bits of a descriptor used again are not cleared" "        bits_clear(arena->free, 0, arena->capacity);" ""

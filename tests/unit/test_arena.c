@@ -289,6 +289,25 @@ static void ranges_shrink_from_their_end(void **state)
     end();
 }
 
+/* Pages that went with the end of their range come back as new ones: nothing to regret. */
+static void what_shrank_is_not_regretted(void **state)
+{
+    (void)state;
+    begin(GiB, 64 * MiB);
+    CHECK(take(100, PAGE_SIZE) == OK && take(50, PAGE_SIZE) == OK && take(100, PAGE_SIZE) == OK &&
+          take(1500, PAGE_SIZE) == OK);
+    give(3, 0, 1500, true);
+    give(1, 0, 50, true);
+    purge(0);
+    CHECK(heap.arenas->pages == 250 && heap.counts.purged_bytes == (1750 - CHUNK_PAGES + 50) * PAGE_SIZE);
+    CHECK(heap.arenas->chunks[0].purged == 50 && heap.arenas->chunks[1].purged == 0);
+    CHECK(take(1500, PAGE_SIZE) == OK);
+    CHECK(heap.keep_boost <= 50 * PAGE_SIZE);
+    check_all();
+    give_all();
+    end();
+}
+
 /* An extension must not lower the hint for a longer free run before it in the same chunk. */
 static void extending_hides_no_run(void **state)
 {
@@ -487,6 +506,7 @@ int main(void)
         cmocka_unit_test(random_over_growing_ranges),
         cmocka_unit_test(ranges_grow_at_their_end),
         cmocka_unit_test(ranges_shrink_from_their_end),
+        cmocka_unit_test(what_shrank_is_not_regretted),
         cmocka_unit_test(extending_hides_no_run),
         cmocka_unit_test(ranges_with_queued_chunks_stay),
         cmocka_unit_test(unused_arenas_are_released),

@@ -354,6 +354,37 @@ static void frees_during_a_purge_count(void **state)
     CHECK(*(char *)taken_meanwhile == 0);
 }
 
+/* Growth purges when the source has no more; what others take then counts against the limit. */
+static void take_the_rest_meanwhile(void *base, size_t size)
+{
+    (void)base;
+    (void)size;
+    fake.during_purge = NULL;
+    taken_meanwhile = allocate(5 * MiB);
+    fake.refuse_reserve = false;
+}
+
+static void the_limit_holds_while_growing(void **state)
+{
+    (void)state;
+    heap.config.keep_least = SIZE_MAX / 4;
+    CHECK(allocate(4 * MiB) != NULL);
+    void *block = allocate(4 * MiB);
+    CHECK(allocate(3 * MiB) != NULL && heap.counts.reserved_bytes == 16 * MiB);
+    release(block);
+    size_t before = heap_committed(&heap);
+    heap.config.limit_hard = before + 6 * MiB + MiB / 2;
+    fake.refuse_reserve = true;
+    fake.during_purge = take_the_rest_meanwhile;
+    enum error error = OK;
+    CHECK(large_alloc(&heap, 6 * MiB, PAGE_SIZE, false, &error) == NULL);
+    CHECK(error == ERROR_LIMIT && fake.during_purge == NULL);
+    CHECK(heap_committed(&heap) <= heap.config.limit_hard);
+    heap_check(&heap);
+    release(taken_meanwhile);
+    CHECK(large_alloc(&heap, 6 * MiB, PAGE_SIZE, false, &error) != NULL);
+}
+
 static void a_source_that_keeps_them(void **state)
 {
     (void)state;
@@ -482,6 +513,7 @@ int main(void)
         WITH(keeping_all_keeps_all),
         WITH(pages_on_their_way_are_out_of_reach),
         WITH(frees_during_a_purge_count),
+        WITH(the_limit_holds_while_growing),
         WITH(a_source_that_keeps_them),
         WITH(a_purge_that_the_child_of_a_fork_never_ends),
         WITH(a_purge_that_goes_on_in_the_child),
