@@ -177,7 +177,7 @@ CAIRN_API cairn_pool_class cairn_pool_class_of(const cairn_pool *pool);
 CAIRN_API int cairn_pool_stats(cairn_pool *pool, cairn_stats *out);
 
 /* Calls `visit` for every live block, huge ones included, in no particular order.  Blocks allocated or freed while
- * the walk goes on may or may not be seen; all others are seen once.  `visit` runs without locks held and may call
+ * the walk goes on may or may not be seen; all others are seen once.  cairn_pool_destroy waits for walks to end.  `visit` runs without locks held and may call
  * anything on the pool but reset and destroy.  CAIRN_SLAB without CAIRN_POOL_MARKS: other threads must leave the pool
  * alone meanwhile, and visit may not allocate from it.  CAIRN_FIT with CAIRN_POOL_SIZED has no blocks but allocated
  * ranges, and visits those.  Returns what visit returned last, 0 at the end; -1 with ENOMEM. */
@@ -193,8 +193,8 @@ CAIRN_API int cairn_pool_trim(cairn_pool *pool, size_t keep);
 /* Changes the limits; SIZE_MAX means none.  -1 with EINVAL when hard < soft. */
 CAIRN_API int cairn_pool_limit_set(cairn_pool *pool, size_t hard, size_t soft);
 
-/* Calls `visit` for every pool of the process until it returns nonzero, and returns that.  Pools must not be made or
- * destroyed by it. */
+/* Calls `visit` for every pool of the process until it returns nonzero, and returns that.  Visit may call anything on
+ * the pool but cairn_pool_destroy, which would wait for itself. */
 CAIRN_API int cairn_pools_walk(int (*visit)(cairn_pool *pool, void *context), void *context);
 
 #ifdef __cplusplus

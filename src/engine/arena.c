@@ -116,8 +116,7 @@ static enum error take(struct heap *heap, struct run *run)
 
 /* ---- Limits -------------------------------------------------------------------------------------- */
 
-/* Whether `bytes` more may be committed.  Gives free pages back first where a limit is near. */
-static enum error within_limits(struct heap *heap, size_t bytes)
+enum error limits_allow(struct heap *heap, size_t bytes)
 {
     size_t soft = size_min(heap->config.limit_soft, heap->config.limit_hard);
     if (LIKELY(soft == SIZE_MAX))
@@ -138,7 +137,7 @@ enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run 
 {
     enum error error;
     /* Growing may open the lock, so others may take what it got, or come nearer to the limit: look again. */
-    while ((error = within_limits(heap, pages << PAGE_SHIFT)) == OK && !find(heap, pages, align, run))
+    while ((error = limits_allow(heap, pages << PAGE_SHIFT)) == OK && !find(heap, pages, align, run))
         if ((error = grow(heap, pages, align)) != OK)
             break;
     return error == OK ? take(heap, run) : error;
@@ -148,7 +147,7 @@ bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t mor
 {
     if (at + more > arena->pages || bits_next_clear(arena->free, at, at + more) != at + more)
         return false;
-    if (within_limits(heap, more << PAGE_SHIFT) != OK)
+    if (limits_allow(heap, more << PAGE_SHIFT) != OK)
         return false;
     if (bits_next_clear(arena->free, at, at + more) != at + more)
         return false; /* purging for the limit opened the lock */

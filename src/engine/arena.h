@@ -29,6 +29,10 @@ ALWAYS_INLINE size_t span_first_page(const struct span *span)
  * new arena if it must.  May drop and retake the lock.  ERROR_LIMIT, ERROR_MEMORY. */
 enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run *run);
 
+/* Whether `bytes` more may be committed: OK or ERROR_LIMIT.  Gives free pages back first where a limit is near, and may
+ * drop and retake the lock for that. */
+enum error limits_allow(struct heap *heap, size_t bytes);
+
 /* Takes the `more` pages from page `at` on, if they are free and within the limits. */
 bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more);
 

@@ -57,7 +57,7 @@ static void unmap(struct heap *heap, struct span *span)
 static struct span *make(struct heap *heap, size_t pages, size_t align, struct run *run, enum error *error)
 {
     struct span *span = meta_span_alloc(heap);
-    *error = span != NULL ? pages_take(heap, pages, align, run) : ERROR_MEMORY;
+    *error = span != NULL ? pages_take(heap, pages, align, run) : meta_error(heap);
     if (*error != OK) {
         if (span != NULL)
             meta_span_free(heap, span);

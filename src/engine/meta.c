@@ -1,6 +1,7 @@
 /* meta.c - see meta.h. */
 #include "engine/meta.h"
 
+#include "engine/arena.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -14,6 +15,8 @@ struct meta_piece {
 void *meta_map(struct heap *heap, size_t *size)
 {
     size_t whole = align_up(*size, size_max(os_page_size(), PAGE_SIZE));
+    if (limits_allow(heap, whole) != OK)
+        return NULL;
     void *got = os_map(NULL, whole);
     if (got == NULL)
         return NULL;
@@ -37,6 +40,8 @@ static char *map_piece(struct heap *heap, size_t *size)
     if (source == NULL)
         return meta_map(heap, size);
     *size = align_up(*size, size_max(os_page_size(), PAGE_SIZE));
+    if (limits_allow(heap, *size) != OK)
+        return NULL;
     char *got = source->reserve(source, *size, PAGE_SIZE);
     if (got == NULL)
         return NULL;
@@ -78,6 +83,11 @@ void meta_release_all(struct heap *heap)
             meta_unmap(heap, piece, piece->size);
     }
     memset(&heap->meta, 0, sizeof heap->meta);
+}
+
+enum error meta_error(struct heap *heap)
+{
+    return limits_allow(heap, heap->config.meta_piece) == OK ? ERROR_MEMORY : ERROR_LIMIT;
 }
 
 struct span *meta_span_alloc(struct heap *heap)

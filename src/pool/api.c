@@ -313,7 +313,10 @@ int cairn_pool_stats(cairn_pool *pool, cairn_stats *out)
 int cairn_pool_walk(cairn_pool *pool, cairn_visit *visit, void *context)
 {
     must_exist(pool);
-    return pool->ops->walk(pool, visit, context);
+    pool_pin(pool);
+    int result = pool->ops->walk(pool, visit, context);
+    pool_unpin(pool);
+    return result;
 }
 
 int cairn_pool_check(cairn_pool *pool)

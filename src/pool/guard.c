@@ -85,14 +85,19 @@ static void *guard_alloc(struct cairn_pool *pool, size_t align, size_t size, boo
     struct guard *guard = pool->state;
     size_t page = guard_bytes();
     (void)zero; /* fresh from the system or zeroed here: always zero */
-    size = align_up(size_max(size, 1), align);
-    char *base = large_alloc(&guard->heap, align_up(size, page) + page, page, true, error);
+    size = align_up(size_max(size, 1), size_min(align, page));
+    size_t slack = align > page ? align : 0;
+    if (size > PTRDIFF_MAX - 2 * page - slack) {
+        *error = ERROR_MEMORY;
+        return NULL;
+    }
+    char *base = large_alloc(&guard->heap, align_up(size, page) + page + slack, page, true, error);
     if (base == NULL)
         return NULL;
     struct span *span = pagemap_find(base);
     char *end = base + (span->pages << PAGE_SHIFT) - page;
     char *block = (char *)align_down((uintptr_t)end - size, align);
-    if (block < base || !os_protect(end, page, false)) {
+    if (!os_protect(end, page, false)) {
         (void)large_free(span, base);
         *error = ERROR_MEMORY;
         return NULL;

@@ -172,9 +172,28 @@ static void enlist(struct cairn_pool *pool)
     lock_release(&pools_lock);
 }
 
+void pool_pin(struct cairn_pool *pool)
+{
+    lock_take(&pools_lock);
+    pool->pins++;
+    lock_release(&pools_lock);
+}
+
+void pool_unpin(struct cairn_pool *pool)
+{
+    lock_take(&pools_lock);
+    pool->pins--;
+    lock_release(&pools_lock);
+}
+
 static void delist(struct cairn_pool *pool)
 {
     lock_take(&pools_lock);
+    while (pool->pins > 0) {
+        lock_release(&pools_lock);
+        os_yield();
+        lock_take(&pools_lock);
+    }
     if (pool->next != NULL)
         pool->next->previous = pool->previous;
     if (pool->previous != NULL)
@@ -270,8 +289,13 @@ int cairn_pools_walk(int (*visit)(cairn_pool *pool, void *context), void *contex
 {
     int result = 0;
     lock_take(&pools_lock);
-    for (struct cairn_pool *pool = pools_all; result == 0 && pool != NULL; pool = pool->next)
+    for (struct cairn_pool *pool = pools_all; result == 0 && pool != NULL; pool = pool->next) {
+        pool->pins++; /* it keeps its place in the list */
+        lock_release(&pools_lock);
         result = visit(pool, context);
+        lock_take(&pools_lock);
+        pool->pins--;
+    }
     lock_release(&pools_lock);
     return result;
 }
@@ -292,7 +316,7 @@ void pools_after_fork(bool child)
     depots_after_fork(child);
     for (struct cairn_pool *pool = pools_all; pool != NULL; pool = pool->next) {
         if (child)
-            pool->leaving = 0;
+            pool->leaving = pool->pins = 0;
         if (pool->ops->after_fork != NULL)
             pool->ops->after_fork(pool, child);
     }

@@ -98,6 +98,7 @@ struct cairn_pool {
     size_t limit_soft;                  /* where `pressure` is called; SIZE_MAX: nowhere */
     cairn_pool_config config;           /* as given, for reset; pointers in it are not followed */
     uint32_t leaving;                   /* threads that are giving their caches back; pools_lock */
+    uint32_t pins; /* walks that are inside; destroying waits for them; pools_lock */
     struct cairn_pool *next, *previous; /* all pools; pools_lock */
     struct cairn_pool *left, *right;    /* pools in buffers by address; buffers.c */
     struct span extent;                 /* what the page map says of every extent: size class CLASS_EXTENT */
@@ -126,6 +127,10 @@ void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero);
 /* As cairn_pool_realloc and cairn_pool_usable_size, for the call of that name. */
 void *pool_realloc(struct cairn_pool *pool, const char *call, void *block, size_t size);
 size_t pool_usable_size(struct cairn_pool *pool, const char *call, const void *block);
+
+/* Keeps the pool from being destroyed, for a while. */
+void pool_pin(struct cairn_pool *pool);
+void pool_unpin(struct cairn_pool *pool);
 
 /* Around fork. */
 void pools_before_fork(void);
