@@ -241,6 +241,15 @@ struct cache *cache_make(struct heap *heap)
     return cache;
 }
 
+void cache_make_late(struct heap *heap)
+{
+    if (heap->late != NULL || (heap->late = cache_make(heap)) == NULL)
+        return;
+    lock_take(&heap->lock);
+    heap->caches_in_use--; /* it is no thread's */
+    lock_release(&heap->lock);
+}
+
 static void drop_span(struct cache *cache, struct span *span)
 {
     (void)span_collect(span);

@@ -14,6 +14,9 @@ extern struct cache cache_held;
 /* A cache for the calling thread, new or used; NULL: no memory. */
 struct cache *cache_make(struct heap *heap);
 
+/* Sees to heap->late, the cache that threads without one of their own share; it may stay NULL.  Under late_lock. */
+void cache_make_late(struct heap *heap);
+
 /* Gives everything in it to other threads, then the cache itself. */
 void cache_drop(struct cache *cache);
 

@@ -188,7 +188,7 @@ void heap_forget_threads(struct heap *heap, const struct cache *mine)
     heap->replaced_bytes = 0; /* what they were moving is there twice */
     heap->caches_in_use = 0;
     for (struct cache *cache = heap->all_caches; cache != NULL; cache = cache->next_all) {
-        heap->caches_in_use += cache == mine || cache == heap->late;
+        heap->caches_in_use += cache == mine;
         if (cache != mine)
             cache->slot = NULL; /* it was in a stack that is no longer */
     }

@@ -174,8 +174,7 @@ struct cache *thread_own_cache(void)
 static struct cache *late_cache_take(void)
 {
     lock_take(&process_heap.late_lock);
-    if (process_heap.late == NULL)
-        process_heap.late = cache_make(&process_heap);
+    cache_make_late(&process_heap);
     if (process_heap.late != NULL && process_heap.late->seen != watch_now())
         follow_watch(process_heap.late, watch_now());
     return process_heap.late;

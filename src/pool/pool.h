@@ -98,7 +98,7 @@ struct cairn_pool {
     size_t limit_soft;                  /* where `pressure` is called; SIZE_MAX: nowhere */
     cairn_pool_config config;           /* as given, for reset; pointers in it are not followed */
     uint32_t leaving;                   /* threads that are giving their caches back; pools_lock */
-    uint32_t pins; /* walks that are inside; destroying waits for them; pools_lock */
+    uint32_t pins;                      /* walks that are inside; destroying waits for them; pools_lock */
     struct cairn_pool *next, *previous; /* all pools; pools_lock */
     struct cairn_pool *left, *right;    /* pools in buffers by address; buffers.c */
     struct span extent;                 /* what the page map says of every extent: size class CLASS_EXTENT */

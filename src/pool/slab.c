@@ -150,8 +150,7 @@ static void *serve_late(struct heap *heap, size_t align, size_t size, bool zero,
 {
     void *block = NULL;
     lock_take(&heap->late_lock);
-    if (heap->late == NULL)
-        heap->late = cache_make(heap);
+    cache_make_late(heap);
     if (heap->late != NULL)
         block = serve(heap->late, align, size, zero, error);
     lock_release(&heap->late_lock);
