@@ -24,9 +24,11 @@
 /* What an internal function that can fail returns; 0 is success. */
 enum error {
     OK = 0,
-    ERROR_MEMORY, /* the system or the source has none */
-    ERROR_LIMIT,  /* a limit of the heap would be passed */
-    ERROR_SIZE,   /* the kind of memory asked has no blocks of that size */
+    ERROR_MEMORY,    /* the system or the source has none */
+    ERROR_READ_ONLY, /* the pool may not be changed */
+    ERROR_FORKED,    /* the pool was left behind by a fork */
+    ERROR_LIMIT,     /* a limit of the heap would be passed */
+    ERROR_SIZE,      /* the kind of memory asked has no blocks of that size */
 };
 
 ALWAYS_INLINE bool is_power_of_two(size_t x)

@@ -13,6 +13,8 @@
 #define ALIGNED __attribute__((aligned(CACHE_LINE)))
 #define RETAINED_PAGES_MAX 128 /* of empty spans that a thread keeps, one per class at most */
 
+#define LOOK_PAGES (16 * CHUNK_PAGES) /* about a millisecond's worth */
+
 #define EMPTY_CACHE                                                                                          \
     {                                                                                                        \
         .quick = {[0 ... QUICK_COUNT - 1] = &span_none},                                                     \
@@ -151,6 +153,19 @@ static void leave_full(struct cache *cache, struct span *span)
     cache_add_last(cache, span);
 }
 
+/* Spans with free blocks of an earlier process are found as far as that takes no time to speak of: before the thread
+ * gets new pages, not instead of them. */
+static bool look_for_shared(struct cache *cache, unsigned size_class)
+{
+    struct heap *heap = cache->heap;
+    if (heap->config.events == NULL)
+        return false;
+    lock_take(&heap->lock);
+    bool any = heap->config.events->look(heap, LOOK_PAGES);
+    lock_release(&heap->lock);
+    return any && shared_take(cache, size_class);
+}
+
 static bool add_new_span(struct cache *cache, unsigned size_class, enum error *error)
 {
     struct bin *bin = &cache->bins[size_class];
@@ -173,7 +188,8 @@ void *cache_refill(struct cache *cache, unsigned size_class, enum error *error)
     for (;;) {
         struct span *span = bin->first;
         if (bin->spans == 0) {
-            if (!shared_take(cache, size_class) && !add_new_span(cache, size_class, error))
+            if (!shared_take(cache, size_class) && !look_for_shared(cache, size_class) &&
+                !add_new_span(cache, size_class, error) && !shared_take(cache, size_class))
                 return NULL;
         } else if (span->free != NULL || span_collect(span) || span_carve(span)) {
             return span_pop(span);

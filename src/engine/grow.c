@@ -198,8 +198,40 @@ static void release_unused(struct heap *heap)
     }
 }
 
+void arena_lengthen(struct heap *heap, struct arena *arena, size_t more)
+{
+    arena->pages += more;
+    count_up(&heap->counts.reserved_bytes, more << PAGE_SHIFT);
+    count_up(&heap->counts.span_bytes, more << PAGE_SHIFT);
+}
+
+struct arena *arena_adopt(struct heap *heap, struct source *source, uintptr_t base, size_t pages,
+                          size_t capacity)
+{
+    struct arena *arena = make_descriptor(heap, capacity);
+    if (arena == NULL)
+        return NULL;
+    if (pagemap_cover(base, capacity << PAGE_SHIFT) != OK) {
+        drop_descriptor(heap, arena);
+        return NULL;
+    }
+    arena->heap = heap;
+    arena->source = source;
+    arena->base = base;
+    arena->pages = pages;
+    arena->free_pages = arena->room = 0;
+    arena->next = NULL;
+    heap->arenas = heap->last_arena = arena;
+    count_up(&heap->counts.arenas, 1);
+    count_up(&heap->counts.reserved_bytes, pages << PAGE_SHIFT);
+    count_up(&heap->counts.span_bytes, pages << PAGE_SHIFT);
+    return arena;
+}
+
 enum error grow(struct heap *heap, size_t pages, size_t align)
 {
+    if (heap->config.events != NULL && heap->config.events->look(heap, pages))
+        return OK;
     if (grow_any_source(heap, pages, align) == OK)
         return OK;
     purge_down_to(heap, 0);
@@ -224,7 +256,10 @@ void arenas_release_all(struct heap *heap)
 {
     for (struct arena *arena = heap->arenas, *next; arena != NULL; arena = next) {
         next = arena->next;
-        for (size_t at = bits_next_clear(arena->free, 0, arena->pages), stop; at < arena->pages;
+        if (arena->kept != NULL) /* pages that nobody has looked at count as taken: seldom worth a visit */
+            pagemap_clear(arena->base, arena->capacity << PAGE_SHIFT);
+        for (size_t at = bits_next_clear(arena->free, 0, arena->pages), stop;
+             at < arena->pages && arena->kept == NULL;
              at = bits_next_clear(arena->free, stop, arena->pages)) {
             stop = bits_next_set(arena->free, at, arena->pages);
             pagemap_set(arena_address(arena, at), stop - at, NULL);

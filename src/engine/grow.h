@@ -8,4 +8,12 @@
  * no more, even after unused arenas went back. */
 enum error grow(struct heap *heap, size_t pages, size_t align);
 
+/* A heap's only arena, over pages that an earlier process used: [base, base + capacity), of which `pages` are there.  All
+ * of them count as taken until pages_give says otherwise, and no chunk knows its arena before.  NULL: no memory. */
+struct arena *arena_adopt(struct heap *heap, struct source *source, uintptr_t base, size_t pages,
+                          size_t capacity);
+
+/* The same for `more` pages at its end. */
+void arena_lengthen(struct heap *heap, struct arena *arena, size_t more);
+
 #endif

@@ -73,6 +73,18 @@ static struct span *make(struct heap *heap, size_t pages, size_t align, struct r
     return span;
 }
 
+struct span *large_adopt(struct heap *heap, const struct run *run)
+{
+    struct span *span = meta_span_alloc(heap);
+    if (span == NULL)
+        return NULL;
+    init(span, run);
+    map(heap, span->base, span->pages, span);
+    count_up(&heap->counts.spans, 1);
+    count_up(&heap->counts.large_bytes, span->pages << PAGE_SHIFT);
+    return span;
+}
+
 /* Writes zeros where the run may hold old bytes. */
 static void zero_dirty(struct heap *heap, const struct run *run)
 {
@@ -175,6 +187,12 @@ static bool resize_in_place(struct span *span, size_t pages)
     }
     lock_release(&heap->lock);
     return done;
+}
+
+bool large_resize_in_place(struct span *span, size_t size)
+{
+    return span->size_class == CLASS_LARGE && size <= PTRDIFF_MAX - PAGE_SIZE &&
+           resize_in_place(span, size_max((size + PAGE_SIZE - 1) >> PAGE_SHIFT, 1));
 }
 
 /* Copies and gives the old pages back step by step, so that old and new are never there at once. */

@@ -40,3 +40,30 @@ void pagemap_set(uintptr_t base, size_t pages, struct span *span)
         store_release(&(*leaf)[page % PAGEMAP_LEAF_COUNT], span); /* pairs with pagemap_find */
     }
 }
+
+/* Entries [from, to) of a leaf. */
+static void clear_entries(pagemap_leaf *leaf, size_t from, size_t to)
+{
+    uintptr_t begin = (uintptr_t) & (*leaf)[from], end = (uintptr_t) & (*leaf)[to];
+    uintptr_t first = align_up(begin, os_page_size()), last = align_down(end, os_page_size());
+    bool whole = first < last && os_purge((void *)first, last - first);
+    for (uintptr_t at = begin; at < end; at += sizeof(struct span *))
+        if (whole && at == first)
+            at = last - sizeof(struct span *);
+        else
+            store_release((struct span **)at, NULL); /* pairs with pagemap_find */
+}
+
+void pagemap_clear(uintptr_t base, size_t size)
+{
+    size_t page = base >> PAGE_SHIFT, end = (base + size) >> PAGE_SHIFT;
+    while (page < end) {
+        size_t stop = size_min((page / PAGEMAP_LEAF_COUNT + 1) * PAGEMAP_LEAF_COUNT, end);
+        pagemap_leaf *leaf =
+            load_acquire(&pagemap_root[page / PAGEMAP_LEAF_COUNT]); /* pairs with pagemap_cover */
+        if (leaf != NULL)
+            clear_entries(leaf, page % PAGEMAP_LEAF_COUNT,
+                          stop % PAGEMAP_LEAF_COUNT != 0 ? stop % PAGEMAP_LEAF_COUNT : PAGEMAP_LEAF_COUNT);
+        page = stop;
+    }
+}

@@ -42,4 +42,8 @@ enum error pagemap_cover(uintptr_t base, size_t size);
 /* Enters `span` (NULL: nothing) for `pages` pages from `base`, which must be covered. */
 void pagemap_set(uintptr_t base, size_t pages, struct span *span);
 
+/* Enters nothing for a whole range, whose entries need not be covered, and gives back their memory.  The range belongs to
+ * the caller. */
+void pagemap_clear(uintptr_t base, size_t size);
+
 #endif

@@ -37,6 +37,12 @@ static void shared_append(struct span *span)
     span->is_shared = 1;
 }
 
+void shared_adopt(struct span *span)
+{
+    store_relaxed(&span->remote, REMOTE_UNOWNED | REMOTE_LISTED);
+    shared_append(span);
+}
+
 /* Lists a span whose L bit this thread has set, unless it has an owner by now or is listed. */
 static void shared_list(struct heap *heap, struct span *span)
 {

@@ -22,4 +22,7 @@ bool span_guest_enter(struct span *span, uint64_t *flags);
 uint64_t span_guest_leave(struct span *span, uint64_t flags);
 void span_guest_gone(struct span *span, uint64_t remote);
 
+/* A span that nobody had yet, with free blocks, becomes SHARED.  Under the heap's lock. */
+void shared_adopt(struct span *span);
+
 #endif

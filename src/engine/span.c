@@ -1,11 +1,13 @@
 /* span.c - see span.h; who may call what is in types.h. */
 #include "engine/span.h"
 
+#include "base/bits.h"
 #include "engine/arena.h"
 #include "engine/classes.h"
 #include "engine/meta.h"
 #include "engine/pagemap.h"
 #include "engine/purge.h"
+#include "engine/remote.h"
 #include "os/os.h"
 
 #define CARVE_BYTES PAGE_SIZE
@@ -69,6 +71,25 @@ struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, s
     return span;
 }
 
+struct span *span_adopt(struct heap *heap, unsigned size_class, const struct run *run, uint32_t live)
+{
+    struct span *span = meta_span_alloc(heap);
+    if (span == NULL)
+        return NULL;
+    init(span, size_class, run, NULL);
+    set_carved(span, span->capacity);
+    store_relaxed(&span->allocs, live);
+    if (live == span->capacity) {
+        store_relaxed(&span->remote, REMOTE_UNOWNED);
+    } else {
+        span->carved = 0; /* but cut_limit stays: blocks of the earlier process may be anywhere */
+        shared_adopt(span);
+    }
+    pagemap_set(span->base, span->pages, span);
+    count_up(&heap->counts.spans, 1);
+    return span;
+}
+
 void span_retire_descriptor(struct heap *heap, struct span *span)
 {
     count_up(&heap->counts.allocs, span->allocs);
@@ -92,9 +113,49 @@ void span_release(struct span *span)
     lock_release(&heap->lock);
 }
 
+static bool is_kept(const struct span *span, uint32_t block)
+{
+    size_t at = span->base + (size_t)block * span->block_size - span->arena->base;
+    return bits_test(span->arena->kept, at / MARK_BYTES);
+}
+
+/* The same as span_carve where some of the blocks not cut yet may be an earlier process's. */
+COLD static bool carve_between(struct span *span)
+{
+    size_t wanted = size_max(CARVE_BYTES / span->block_size, 1);
+    struct block **link = &span->free;
+    bool any = false;
+    for (; span->carved < span->capacity && wanted > 0; span->carved++) {
+        if (is_kept(span, span->carved))
+            continue;
+        struct block *block = (struct block *)(span->base + (size_t)span->carved * span->block_size);
+        block->next = *link;
+        *link = block;
+        link = &block->next;
+        any = true;
+        wanted--;
+    }
+    uint32_t limit = (uint32_t)(span->carved * (span->block_size * span->inverse));
+    if (limit > load_relaxed(&span->cut_limit)) /* an adopted span has the highest from the start */
+        store_relaxed(&span->cut_limit, limit);
+    return any;
+}
+
+/* Blocks that were there already when the span was adopted and that span_carve has not passed yet. */
+static uint64_t kept_ahead(const struct span *span)
+{
+    uint64_t count = 0;
+    if (span->arena->kept != NULL && span->size_class != CLASS_LARGE)
+        for (uint32_t block = span->carved; block < span->capacity; block++)
+            count += is_kept(span, block);
+    return count;
+}
+
 bool span_carve(struct span *span)
 {
     size_t size = span->block_size;
+    if (UNLIKELY(span->arena->kept != NULL))
+        return carve_between(span);
     size_t count = size_min(span->capacity - span->carved, size_max(CARVE_BYTES / size, 1));
     if (count == 0)
         return false;
@@ -146,5 +207,6 @@ const char *span_check(const struct span *span)
         if (count > span->carved)
             return "free list has a cycle";
     }
-    return count + (span->allocs - span->frees) == span->carved ? NULL : "blocks miscounted";
+    return count + (span->allocs - span->frees) == span->carved + kept_ahead(span) ? NULL
+                                                                                   : "blocks miscounted";
 }

@@ -11,6 +11,11 @@ extern struct span span_none;
 struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, struct cache *owner,
                        enum error *error);
 
+/* A span that an earlier process made in these pages, which are in use as far as the arena knows: `live` of its blocks
+ * are live, those with a bit in arena->kept.  FULL or SHARED.  Under the heap's lock.  NULL: no memory. */
+struct run;
+struct span *span_adopt(struct heap *heap, unsigned size_class, const struct run *run, uint32_t live);
+
 /* Gives the pages and the descriptor back.  All blocks are free, the span is in no list. */
 void span_release(struct span *span);
 

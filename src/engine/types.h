@@ -110,7 +110,8 @@
 #define FIRSTS_CLASS (CLASS_LINEAR_COUNT + (QUICK_SIZE_MAX_LOG2 - 7) * (1 << CLASS_STEPS_LOG2))
 #define SPAN_PAGES_MAX 32 /* of a span with size class */
 #define BLOCK_ALIGN 16
-#define MARK_BYTES 16 /* of memory for each liveness mark */
+#define MARK_BYTES 16  /* of memory for each liveness mark */
+#define MARK_LIVE 0xa5 /* the mark of a live block; 0: no live block begins here */
 
 /* ---- Blocks ------------------------------------------------------------------------------------------ */
 
@@ -258,8 +259,10 @@ struct arena {
     uint64_t *dirty;      /* one bit per page; says something about free pages only */
     struct chunk *chunks; /* one per CHUNK_PAGES of the capacity */
     uint8_t *marks;       /* one byte per 16 bytes of pages, all 0 where nothing is live; NULL: none */
-    size_t meta_mapped;   /* bytes mapped for the bit sets and chunks; 0: they are in the common store */
-    bool is_stale;        /* clean pages may hold old bytes: nothing here is known to be zero; constant */
+    uint64_t *kept; /* one bit per 16 bytes of pages: a block that was live when its span was adopted, which
+                           * span_carve passes over; NULL: no span here was (persist/adopt.c has them) */
+    size_t meta_mapped; /* bytes mapped for the bit sets and chunks; 0: they are in the common store */
+    bool is_stale;      /* clean pages may hold old bytes: nothing here is known to be zero; constant */
 };
 
 /* ---- Heaps ------------------------------------------------------------------------------------------- */
@@ -288,6 +291,9 @@ struct heap_events {
     void (*released)(struct heap *heap, struct span *span); /* all is free; nobody else has its pages yet */
     void (*resized)(struct heap *heap, struct span *span,
                     size_t pages); /* a large block is to have so many now */
+    /* Enters spans and free pages of an earlier process in the books, those of at least `pages` more pages; false:
+     * all of them are. */
+    bool (*look)(struct heap *heap, size_t pages);
 };
 
 struct heap_config {

@@ -30,6 +30,10 @@ const cairn_source *cairn_source_brk(void)
 
 COLD static void *fail(enum error error)
 {
+    if (error == ERROR_READ_ONLY)
+        return thread_fail(EROFS, "the pool is open for reading only");
+    if (error == ERROR_FORKED)
+        return thread_fail(EBADF, "the pool in a file is the parent's: a child of fork does not have it");
     return thread_fail(ENOMEM, error == ERROR_LIMIT  ? "the pool's limit is reached"
                                : error == ERROR_SIZE ? "the size is above the pool's block size"
                                                      : "there is no more memory for the pool");
@@ -96,7 +100,7 @@ ALWAYS_INLINE void *quick_alloc(const struct cairn_pool *pool, size_t size)
     struct span *span = cache->quick[(size + 7) / 8];
     void *block = span_pop(span);
     if (LIKELY(block != NULL) && UNLIKELY(span->marks != 0))
-        store_relaxed(span_mark(span, block), 1);
+        store_relaxed(span_mark(span, block), MARK_LIVE);
     return block;
 }
 

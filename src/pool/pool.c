@@ -129,7 +129,6 @@ static void handle_drop(struct cairn_pool *pool)
 
 static void fill_handle(struct cairn_pool *pool, const cairn_pool_config *config)
 {
-    pool->ops = ops_of(config);
     pool->config = *config;
     pool->pool_class = config->pool_class;
     pool->flags = config->flags;
@@ -212,6 +211,9 @@ struct cairn_pool *pool_of_address(const void *address)
         return pool_of_span(span);
     lock_take(&pools_lock);
     struct cairn_pool *pool = buffers_find((uintptr_t)address);
+    for (struct cairn_pool *at = pool == NULL ? pools_all : NULL; at != NULL && pool == NULL; at = at->next)
+        if ((uintptr_t)address - at->range < at->range_size)
+            pool = at;
     lock_release(&pools_lock);
     return pool;
 }
@@ -230,6 +232,24 @@ static bool read_config(const cairn_pool_config *given, cairn_pool_config *confi
     return true;
 }
 
+struct cairn_pool *pool_make(const cairn_pool_config *config, const struct pool_ops *ops,
+                             struct pool_file *file)
+{
+    (void)thread_own_cache(); /* the process heap is up, with its fork handlers */
+    struct cairn_pool *pool = handle_make(config);
+    if (pool == NULL)
+        return NULL;
+    fill_handle(pool, config);
+    pool->ops = ops;
+    pool->file = file;
+    if (ops->open(pool, config) != OK) {
+        handle_drop(pool);
+        return NULL;
+    }
+    enlist(pool);
+    return pool;
+}
+
 cairn_pool *cairn_pool_create(const cairn_pool_config *given)
 {
     cairn_pool_config config;
@@ -238,17 +258,10 @@ cairn_pool *cairn_pool_create(const cairn_pool_config *given)
     const char *fault = fault_of(&config);
     if (fault != NULL)
         return thread_fail(EINVAL, fault);
-    (void)thread_own_cache(); /* the process heap is up, with its fork handlers */
-    struct cairn_pool *pool = handle_make(&config);
-    if (pool != NULL)
-        fill_handle(pool, &config);
-    if (pool == NULL || pool->ops->open(pool, &config) != OK) {
-        if (pool != NULL)
-            handle_drop(pool);
+    struct cairn_pool *pool = pool_make(&config, ops_of(&config), NULL);
+    if (pool == NULL)
         return thread_fail(ENOMEM, config.buffer != NULL ? "the buffer is too small for a pool of this class"
                                                          : "the system has no memory for a pool");
-    }
-    enlist(pool);
     return pool;
 }
 
@@ -268,11 +281,16 @@ void cairn_pool_destroy(cairn_pool *pool)
     handle_drop(pool);
 }
 
+void pool_renumber(struct cairn_pool *pool)
+{
+    store_relaxed(&pool->id, ++last_id);
+}
+
 void cairn_pool_reset(cairn_pool *pool)
 {
     must_exist("cairn_pool_reset", pool);
     lock_take(&pools_lock);
-    store_relaxed(&pool->id, ++last_id); /* threads do not find their caches any more */
+    pool_renumber(pool);
     lock_release(&pools_lock);
     if (pool->ops->reset != NULL) {
         pool->ops->reset(pool);

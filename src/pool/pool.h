@@ -101,8 +101,10 @@ struct cairn_pool {
     uint32_t pins;                      /* walks that are inside; destroying waits for them; pools_lock */
     struct cairn_pool *next, *previous; /* all pools; pools_lock */
     struct cairn_pool *left, *right;    /* pools in buffers by address; buffers.c */
-    struct span extent;                 /* what the page map says of every extent: size class CLASS_EXTENT */
-    void *state;                        /* of the class: struct heap, struct fit, ... */
+    struct pool_file *file;             /* persist/file.h, for a pool in a file; NULL: it is in none */
+    uintptr_t range, range_size; /* where its blocks are, if the page map may not know yet; size 0: it does */
+    struct span extent;          /* what the page map says of every extent: size class CLASS_EXTENT */
+    void *state;                 /* of the class: struct heap, struct fit, ... */
 };
 
 #define CLASS_EXTENT (CLASS_LARGE + 1)
@@ -117,6 +119,13 @@ ALWAYS_INLINE struct cairn_pool *pool_of_span(const struct span *span)
         return (struct cairn_pool *)((char *)(uintptr_t)span - offsetof(struct cairn_pool, extent));
     return span->arena->heap->config.owner;
 }
+
+/* A pool that is open and in the list, with these operations; NULL: no memory. */
+struct cairn_pool *pool_make(const cairn_pool_config *config, const struct pool_ops *ops,
+                             struct pool_file *file);
+
+/* Threads do not find their caches in it any more.  Under pools_lock. */
+void pool_renumber(struct cairn_pool *pool);
 
 /* The pool of an address, NULL if none. */
 struct cairn_pool *pool_of_address(const void *address);

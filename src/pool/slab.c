@@ -167,7 +167,7 @@ static void *slab_alloc(struct cairn_pool *pool, size_t align, size_t size, bool
         return NULL;
     const struct span *span = pagemap_find(block);
     if (span->marks != 0)
-        store_relaxed(span_mark(span, block), 1);
+        store_relaxed(span_mark(span, block), MARK_LIVE);
     return block;
 }
 

@@ -74,6 +74,16 @@ static void unlink_from_thread(struct cache *cache, struct cache *own)
     *at = cache->next_of_thread;
 }
 
+void thread_unlink_pool(struct cairn_pool *pool)
+{
+    for (struct cache *cache = pool_heap(pool)->all_caches; cache != NULL; cache = cache->next_all) {
+        struct cache *own = load_relaxed(&cache->own);
+        if (own != NULL)
+            unlink_from_thread(cache, own);
+        store_relaxed(&cache->own, NULL);
+    }
+}
+
 void thread_forget_pool(struct cairn_pool *pool)
 {
     lock_take(&pools_lock);
@@ -82,12 +92,7 @@ void thread_forget_pool(struct cairn_pool *pool)
         os_yield();
         lock_take(&pools_lock);
     }
-    for (struct cache *cache = pool_heap(pool)->all_caches; cache != NULL; cache = cache->next_all) {
-        struct cache *own = load_relaxed(&cache->own);
-        if (own != NULL)
-            unlink_from_thread(cache, own);
-        store_relaxed(&cache->own, NULL);
-    }
+    thread_unlink_pool(pool);
     lock_release(&pools_lock);
 }
 

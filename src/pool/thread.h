@@ -38,6 +38,9 @@ void thread_leave_pools(struct cache *own);
 /* The pool goes: its caches are nobody's.  Waits for threads that are just giving one back. */
 void thread_forget_pool(struct cairn_pool *pool);
 
+/* The part of it under pools_lock. */
+void thread_unlink_pool(struct cairn_pool *pool);
+
 /* Notes the thread's failure in words (static text) and sets errno; returns NULL. */
 COLD void *thread_fail(int code, const char *message);
 
