@@ -7,6 +7,7 @@
 #include "engine/large.h"
 #include "engine/pagemap.h"
 #include "engine/span.h"
+#include "os/report.h"
 #include "persist/book.h"
 #include "persist/protocol.h"
 
