@@ -10,6 +10,13 @@
  *     input.c     standard input for several runs
  *     results.c   figures out of several runs
  *     screen.c, json.c   the same figures for the eye and for programs
+ *   trace.c       cairn trace: arguments, recording
+ *     trace_info.c  what is in a trace
+ *   replay.c      cairn replay: arguments, rounds, table
+ *     replay_worker.c  one replay, in a process of its own
+ *     plan.c      from a trace to what each thread does
+ *     trace_read.c  reads a trace file
+ *   numbers.c, table.c   numbers for people; a hash table
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -34,6 +41,8 @@ struct subcommand {
 
 int options_command(int argc, char **argv);
 int run_command(int argc, char **argv);
+int replay_command(int argc, char **argv);
+int trace_command(int argc, char **argv);
 
 /* One line on standard error: "cairn: ", then the text. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -23,8 +23,7 @@
 
 /* ---- Environment --------------------------------------------------------------------------------- */
 
-/* The command's environment with these two values; NULL or "" leaves the variable out. */
-static char **environment_with(const char *preload, const char *conf)
+char **launch_environment(const char *preload, const char *conf)
 {
     size_t count = 0;
     while (environ[count] != NULL)
@@ -47,8 +46,8 @@ void launch_prepare(struct launch *launch, const char *library, const char *conf
     char *preload = text_of("%s%s%s", library, *others != 0 ? ":" : "", others);
     char *with_statistics = text_of("%s%sstats:exit,stats_format:json,stats_file:%s/%%p", conf,
                                     *conf != 0 ? "," : "", launch->folder);
-    launch->environments[ON_CAIRN] = environment_with(preload, with_statistics);
-    launch->environments[ON_SYSTEM] = environment_with(others, conf_given());
+    launch->environments[ON_CAIRN] = launch_environment(preload, with_statistics);
+    launch->environments[ON_SYSTEM] = launch_environment(others, conf_given());
     free(with_statistics);
     free(preload);
     free(others);
@@ -239,6 +238,9 @@ int launch_run(const struct launch *launch, enum allocator allocator, struct out
                  why == ENOENT ? "the loader that it asks for is missing" : strerror(why));
         return why == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
     }
+    out->process = child;
+    if (launch->folder == NULL)
+        return 0;
     if (allocator == ON_CAIRN)
         out->statistics = read_statistics(launch->folder, child);
     unsigned files = launch_empty_folder(launch->folder);

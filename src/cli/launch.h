@@ -5,12 +5,14 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Constant while runs go on. */
 struct launch {
-    const char *file;   /* what exec gets */
-    char **arguments;   /* what main gets */
-    const char *folder; /* for the files with statistics; nothing else may be in it when a run begins */
+    const char *file; /* what exec gets */
+    char **arguments; /* what main gets */
+    const char
+        *folder; /* for the files with statistics; nothing else may be in it when a run begins; NULL: none */
     char **environments[2];
 };
 
@@ -24,12 +26,16 @@ struct outcome {
     uint64_t peak;      /* bytes resident; of the largest process */
     json_t *statistics; /* as the library wrote them; NULL: it did not, or ran on the system's allocator */
     unsigned others;    /* further processes that left statistics */
+    pid_t process;      /* its number, which others may have by now */
 };
 
 /* The environments for both allocators, from the command's own: `library` at the head of LD_PRELOAD, and
  * `conf` with what makes the library write its statistics into `folder`. */
 void launch_prepare(struct launch *launch, const char *library, const char *conf);
 void launch_release(struct launch *launch);
+
+/* The command's environment with these two values; NULL or "" leaves the variable out.  For launch_release. */
+char **launch_environment(const char *preload, const char *conf);
 
 /* From here on signals that end a program are for the one that runs; the command waits for it. */
 void launch_catch_signals(void);

@@ -1,5 +1,6 @@
 /* screen.c - the results of `cairn run` for the eye, on standard error. */
 #include "cli.h"
+#include "numbers.h"
 #include "results.h"
 
 #include <ctype.h>
@@ -9,42 +10,6 @@
 #include <sys/wait.h>
 
 /* ---- Numbers ------------------------------------------------------------------------------------- */
-
-#define CELL_MAX 40
-
-static void write_bytes(char *cell, uint64_t bytes)
-{
-    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    double value = (double)bytes / 1024;
-    size_t unit = 0;
-    for (; value >= 1023.95 && unit + 1 < sizeof units / sizeof units[0]; unit++)
-        value /= 1024;
-    if (bytes < 1024)
-        (void)snprintf(cell, CELL_MAX, "%" PRIu64 " bytes", bytes);
-    else
-        (void)snprintf(cell, CELL_MAX, "%.1f %s", value, units[unit]);
-}
-
-static void write_seconds(char *cell, double seconds)
-{
-    if (seconds < 0.1)
-        (void)snprintf(cell, CELL_MAX, "%.*f ms", seconds < 0.001 ? 2 : 1, seconds * 1000);
-    else
-        (void)snprintf(cell, CELL_MAX, "%.*f s", seconds < 100 ? 3 : 1, seconds);
-}
-
-/* With a comma after every three digits. */
-static void write_count(char *cell, uint64_t count)
-{
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0)
-            *cell++ = ',';
-        *cell++ = digits[i];
-    }
-    *cell = 0;
-}
 
 static uint64_t number(const json_t *object, const char *key)
 {
@@ -58,7 +23,7 @@ enum { COLUMN_CAIRN, COLUMN_SYSTEM, COLUMN_RATIO, COLUMN_COUNT };
 
 struct row {
     const char *label;
-    char cells[COLUMN_COUNT][CELL_MAX];
+    char cells[COLUMN_COUNT][NUMBER_MAX];
 };
 
 static void fill(const struct results *results, struct row *row, const char *label, enum figure figure)
@@ -69,13 +34,13 @@ static void fill(const struct results *results, struct row *row, const char *lab
         if (results->series[i].count == 0)
             (void)strcpy(row->cells[i], "-");
         else if (figure == FIGURE_PEAK)
-            write_bytes(row->cells[i], (uint64_t)value);
+            number_of_bytes(row->cells[i], (uint64_t)value);
         else
-            write_seconds(row->cells[i], value);
+            number_of_seconds(row->cells[i], value);
     }
     double ratio = results_ratio(results, figure);
     if (ratio >= 0)
-        (void)snprintf(row->cells[COLUMN_RATIO], CELL_MAX, "%.2f", ratio);
+        (void)snprintf(row->cells[COLUMN_RATIO], NUMBER_MAX, "%.2f", ratio);
 }
 
 /* What only Cairn counts: three rows. */
@@ -87,9 +52,9 @@ static void fill_counts(const struct results *results, struct row rows[3])
     const struct outcome *run = results_with_statistics(&results->series[ON_CAIRN]);
     if (run == NULL)
         return;
-    write_count(rows[0].cells[COLUMN_CAIRN], number(run->statistics, "allocations"));
-    write_bytes(rows[1].cells[COLUMN_CAIRN], number(run->statistics, "live"));
-    write_count(rows[2].cells[COLUMN_CAIRN], number(run->statistics, "live_blocks"));
+    number_of_count(rows[0].cells[COLUMN_CAIRN], number(run->statistics, "allocations"));
+    number_of_bytes(rows[1].cells[COLUMN_CAIRN], number(run->statistics, "live"));
+    number_of_count(rows[2].cells[COLUMN_CAIRN], number(run->statistics, "live_blocks"));
 }
 
 static void print_rows(const struct row *rows, size_t count, int columns)

@@ -18,6 +18,7 @@ struct values {
     uint64_t source, limit, soft_limit, purge_delay, keep, stats, stats_format, stats_signal, abort_conf,
         confirm_conf;
     char stats_file[STATS_FILE_MAX];
+    char trace[STATS_FILE_MAX];
 };
 
 /* OPTION(key, kind, default as text, lowest, highest, choices, what it does) */
@@ -39,6 +40,8 @@ struct values {
            "file for the statistics, %p in it is the process id; empty: standard error")                       \
     OPTION(stats_signal, KIND_NUMBER, "0", 0, 64, "",                                                          \
            "number of a signal on which statistics are written at once; 0: none")                              \
+    OPTION(trace, KIND_TEXT, "", 0, 0, "",                                                                     \
+           "file for a trace of every call, %p in it is the process id; empty: none")                          \
     OPTION(abort_conf, KIND_BOOL, "false", 0, 0, "", "a bad key or value in " VARIABLE " ends the process")    \
     OPTION(confirm_conf, KIND_BOOL, "false", 0, 0, "", "print the options in force at start")
 
@@ -278,6 +281,7 @@ static void apply(const struct values *values, struct heap_config *heap, struct 
     observe->stats_json = values->stats_format == 1;
     observe->stats_signal = (int)values->stats_signal;
     memcpy(observe->stats_file, values->stats_file, sizeof values->stats_file);
+    memcpy(observe->trace_file, values->trace, sizeof values->trace);
 }
 
 void options_load(struct heap_config *heap, struct observe_settings *observe)

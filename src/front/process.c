@@ -3,6 +3,7 @@
 
 #include "engine/large.h"
 #include "front/options.h"
+#include "observe/recorder.h"
 #include "observe/report_stats.h"
 #include "observe/watch.h"
 #include "os/os.h"
@@ -96,6 +97,9 @@ static void on_load(int argc, char **argv, char **environment)
     read_options();
     lock_release(&start_lock);
     observe_start(&process_heap);
+    if (observe_settings.trace_file[0] != 0 &&
+        !recorder_start(&process_heap, observe_settings.trace_file, process_thread_key))
+        report_warning("the trace cannot be written to", observe_settings.trace_file);
 }
 
 static void (*const start_first)(int, char **, char **)
@@ -104,9 +108,22 @@ static void (*const start_first)(int, char **, char **)
 __attribute__((destructor(101))) static void on_unload(void)
 {
     observe_exit();
+    if (!recorder_stop(&process_heap) && os_errno_get() != EINVAL)
+        report_warning("a part of the trace is missing in", observe_settings.trace_file);
 }
 
 /* ---- Threads ------------------------------------------------------------------------------------- */
+
+/* A cache that has another thread has another life; who has none only frees, or is almost gone. */
+uint64_t process_thread_key(void)
+{
+    enum { LIFE_BITS = 22 };
+    const struct cache *cache = process_cache();
+    if (cache == NULL)
+        return (uint64_t)os_thread_id() | (uint64_t)1 << 63;
+    uint64_t life = load_relaxed(&cache->life) & (((uint64_t)1 << LIFE_BITS) - 1);
+    return (uint64_t)((uintptr_t)cache / CACHE_LINE) << LIFE_BITS | life;
+}
 
 static uint32_t watch_now(void)
 {
@@ -391,7 +408,7 @@ static void *allocate_watched(const struct request *request)
         return fail(error);
     if (sample != NULL)
         watch_sampled(block, request->size, request->align);
-    watch_allocated(watch, block, request->size, request->align);
+    watch_allocated(watch, block, request->size, request->zero ? WATCH_ZEROED : request->align);
     return block;
 }
 

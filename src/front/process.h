@@ -16,6 +16,9 @@ extern struct heap process_heap HIDDEN;
 /* Brings the heap up; done by the first call of all, whoever makes it. */
 void process_start(void);
 
+/* A number that tells the calling thread from all others, also from those that have ended. */
+uint64_t process_thread_key(void);
+
 /* What the fast paths leave over; set errno on failure (but free, which keeps it). */
 NOINLINE void *process_alloc_slow(size_t size, bool zero);
 NOINLINE void process_free_slow(const char *call, void *block);

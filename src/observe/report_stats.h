@@ -11,6 +11,7 @@ struct observe_settings {
     bool stats_json;                 /* else text */
     int stats_signal;                /* 0: none */
     char stats_file[STATS_FILE_MAX]; /* "": standard error; %p in it is the process id */
+    char trace_file[STATS_FILE_MAX]; /* "": no trace; as above */
 };
 
 extern struct observe_settings observe_settings;

@@ -45,6 +45,7 @@ struct lane {
 struct trace_file {
     int fd;
     int error;       /* errno of the first write that failed; 0: none; under `writing` */
+    bool ended;      /* nothing is written any more; under `writing` */
     bool by_counter; /* ticks are the processor's, not nanoseconds; constant */
     struct lock writing;
     struct lane lanes[LANES];
@@ -97,10 +98,10 @@ static unsigned alignment_log2(size_t alignment)
 static bool write_out(struct trace_file *file, const void *data, size_t size)
 {
     int saved = os_errno_get();
-    if (file->error == 0 && !os_write(file->fd, data, size))
+    if (file->error == 0 && !file->ended && !os_write(file->fd, data, size))
         file->error = os_errno_get();
     os_errno_set(saved);
-    return file->error == 0;
+    return file->error == 0 && !file->ended;
 }
 
 /* Fills in the header in front of a chunk's contents and writes both. */
@@ -151,30 +152,44 @@ static int create(const char *path)
     return high;
 }
 
-struct trace_file *trace_file_open(const char *path)
+/* The file begins; its lanes are empty. */
+static bool begin(struct trace_file *file, const char *path)
 {
     int fd = create(path);
     if (fd < 0)
-        return NULL;
+        return false;
+    lock_take(&file->writing);
+    file->fd = fd;
+    file->error = 0;
+    file->ended = false;
+    bool good = write_file_header(file);
+    file->ended = !good;
+    int error = file->error;
+    lock_release(&file->writing);
+    if (!good) {
+        os_close(fd);
+        os_errno_set(error);
+    }
+    return good;
+}
+
+struct trace_file *trace_file_open(const char *path)
+{
     struct trace_file *file = os_map(NULL, align_up(sizeof *file, os_page_size()));
     if (file == NULL) {
-        os_close(fd);
         os_errno_set(ENOMEM);
         return NULL;
     }
-    file->fd = fd;
     file->writing.rank = LOCK_RANK_TRACE;
     file->by_counter = CPU_HAS_TICKS && os_clock_is_counter();
     for (unsigned i = 0; i < LANES; i++)
         file->lanes[i].used = CHUNK_HEADER;
-    if (!write_file_header(file)) {
-        int error = file->error;
-        os_close(fd);
-        (void)os_unmap(file, align_up(sizeof *file, os_page_size()));
-        os_errno_set(error);
-        return NULL;
-    }
-    return file;
+    if (begin(file, path))
+        return file;
+    int error = os_errno_get();
+    (void)os_unmap(file, align_up(sizeof *file, os_page_size()));
+    os_errno_set(error);
+    return NULL;
 }
 
 /* ---- Lanes --------------------------------------------------------------------------------------- */
@@ -365,17 +380,20 @@ uint64_t trace_file_events(const struct trace_file *file, uint64_t *lost)
 /* In pieces, as the size is not known before; /proc gives whole lines. */
 static void write_mappings(struct trace_file *file)
 {
-    uint8_t *chunk = file->lanes[0].buffer; /* flushed, and nobody comes */
+    uint8_t *chunk = file->lanes[0].buffer;
     int fd = os_open_file("/proc/self/maps");
     ptrdiff_t got;
     if (fd < 0)
         return;
+    lane_wait(&file->lanes[0]);
+    lane_flush(file, &file->lanes[0]);
     while ((got = os_read(fd, chunk + CHUNK_HEADER, LANE_BYTES - CHUNK_HEADER)) > 0)
         (void)write_chunk(file, chunk, CHUNK_HEADER + (size_t)got, CHUNK_MAPPINGS, 0, 0, 0);
+    lane_release(&file->lanes[0]);
     os_close(fd);
 }
 
-bool trace_file_close(struct trace_file *file)
+bool trace_file_end(struct trace_file *file)
 {
     uint64_t lost;
     uint8_t end[CHUNK_HEADER + 16];
@@ -384,12 +402,36 @@ bool trace_file_close(struct trace_file *file)
     uint64_t events = trace_file_events(file, &lost);
     (void)put_fixed(put_fixed(end + CHUNK_HEADER, events - lost, 8), lost, 8);
     (void)write_chunk(file, end, sizeof end, CHUNK_END, 0, 0, 0);
+    lock_take(&file->writing);
+    file->ended = true;
     int error = file->error;
+    lock_release(&file->writing);
     os_close(file->fd);
-    (void)os_unmap(file, align_up(sizeof *file, os_page_size()));
     if (error != 0)
         os_errno_set(error);
     return error == 0;
+}
+
+bool trace_file_again(struct trace_file *file, const char *path)
+{
+    for (unsigned i = 0; i < LANES; i++) {
+        struct lane *lane = &file->lanes[i];
+        lane_wait(lane);
+        lane_flush(file, lane); /* goes nowhere */
+        store_relaxed(&lane->events, 0);
+        store_relaxed(&lane->lost, 0);
+        lane_release(lane);
+    }
+    return begin(file, path);
+}
+
+bool trace_file_close(struct trace_file *file)
+{
+    bool good = trace_file_end(file);
+    int error = os_errno_get();
+    (void)os_unmap(file, align_up(sizeof *file, os_page_size()));
+    os_errno_set(error);
+    return good;
 }
 
 void trace_file_before_fork(struct trace_file *file)

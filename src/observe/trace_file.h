@@ -65,7 +65,13 @@ void trace_file_site(struct trace_file *file, const struct trace_site *site);
 /* Writes out all buffers; events that are put meanwhile may or may not be among them. */
 void trace_file_flush(struct trace_file *file);
 
-/* Writes what is left, the process's mappings and an end mark; nobody may be in, or come into, a call on `file`.
+/* Writes what is left, the process's mappings and an end mark, and closes the file; events that still come are dropped,
+ * until trace_file_again takes them into another file.  False with errno, from _end when some of the trace is missing,
+ * from _again as trace_file_open. */
+bool trace_file_end(struct trace_file *file);
+bool trace_file_again(struct trace_file *file, const char *path);
+
+/* trace_file_end, and frees `file`; nobody may be in, or come into, a call on `file`.
  * False with errno when some of the trace is missing, as the file did not take it. */
 bool trace_file_close(struct trace_file *file);
 

@@ -15,9 +15,13 @@
 
 enum watch_fork { FORK_BEFORE, FORK_PARENT, FORK_CHILD };
 
+/* For `align` below: calloc's call, with malloc's alignment. */
+#define WATCH_ZEROED 1
+
 /* What a watcher wants to be told; each may be NULL.  The structure must last as long as the process. */
 struct watcher {
-    void (*allocated)(struct watcher *self, void *block, size_t size, size_t align); /* align 0: malloc's */
+    void (*allocated)(struct watcher *self, void *block, size_t size,
+                      size_t align); /* align 0: malloc's; or WATCH_ZEROED */
     void (*freed)(struct watcher *self, void *block);
 
     /* Around realloc.  `moving` takes out what is known of the block, and what it returns goes to `moved`, where

@@ -28,9 +28,10 @@ enum lock_rank {
     LOCK_RANK_HEAP = 5,       /* pages, descriptors and shared spans of one heap */
     LOCK_RANK_DEPOT = 6,      /* the pages that pools get theirs from */
 
-    LOCK_RANK_HOOKS = 20, /* the stack of interfaces */
-    LOCK_RANK_WATCH = 22, /* the books of what watches a heap; held by who forks with all of the above */
-    LOCK_RANK_TRACE = 23, /* writing a trace to its file */
+    LOCK_RANK_HOOKS = 20,    /* the stack of interfaces */
+    LOCK_RANK_RECORDER = 21, /* starting and ending a trace */
+    LOCK_RANK_WATCH = 22,    /* the books of what watches a heap; held by who forks with all of the above */
+    LOCK_RANK_TRACE = 23,    /* writing a trace to its file */
 };
 
 struct lock {

@@ -54,11 +54,12 @@ static void every_key(void **state)
 {
     (void)state;
     load("source:brk,limit:10M,soft_limit:9K,purge_delay:77,keep:3,stats:exit,stats_format:json,"
-         "stats_file:/tmp/a:b.%p,stats_signal:12");
+         "stats_file:/tmp/a:b.%p,stats_signal:12,trace:/t/%p");
     assert_string_equal(said, "");
     CHECK(config.source == &source_brk && config.limit_hard == 10 * MiB && config.limit_soft == 9 * KiB);
     CHECK(config.purge_delay == 77 && config.keep_least == 3);
     CHECK(settings.stats_at_exit && settings.stats_json && settings.stats_signal == 12);
+    CHECK(strcmp(settings.trace_file, "/t/%p") == 0);
     assert_string_equal(settings.stats_file, "/tmp/a:b.%p");
     load("source:os,stats:off,stats_format:text,stats_signal:0,stats_file:");
     is_default();
@@ -192,7 +193,7 @@ static void in_force_is_printed(void **state)
     load("confirm_conf:true,limit:3K,stats:exit,stats_file:x y,source:brk");
     assert_string_equal(said,
                         "cairn: options in force: source:brk,limit:3072,soft_limit:none,purge_delay:500,"
-                        "keep:1048576,stats:exit,stats_format:text,stats_file:x y,stats_signal:0,"
+                        "keep:1048576,stats:exit,stats_format:text,stats_file:x y,stats_signal:0,trace:,"
                         "abort_conf:false,confirm_conf:true\n");
 }
 
@@ -228,7 +229,7 @@ static void abort_conf_makes_mistakes_fatal(void **state)
 
 static const char *const keys[] = {"source",       "limit",      "soft_limit",   "purge_delay",
                                    "keep",         "stats",      "stats_format", "stats_file",
-                                   "stats_signal", "abort_conf", "confirm_conf"};
+                                   "stats_signal", "trace", "abort_conf", "confirm_conf"};
 
 static void tables_name_every_key(void **state)
 {
