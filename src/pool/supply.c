@@ -3,12 +3,12 @@
 
 #include "engine/pagemap.h"
 #include "os/os.h"
+#include "os/report.h"
 
 #include <string.h>
 
 #define STORE_ALIGN 16
 #define PIECE_MAX (64 * KiB)
-#define RANGES_FIRST 8
 
 /* At the start of each mapping of the store. */
 struct store_piece {
@@ -31,8 +31,7 @@ void supply_init(struct supply *supply, struct cairn_pool *pool, const cairn_poo
     };
     if (pool->buffer == 0) {
         const struct source *source = pool->source;
-        supply->granule =
-            size_max(size_max(source->unit != 0 ? source->unit : source->align, os_page_size()), PAGE_SIZE);
+        supply->granule = size_max(size_max(source->align, os_page_size()), PAGE_SIZE);
         return;
     }
     if ((pool->flags & CAIRN_POOL_OUTSIDE) != 0)
@@ -114,6 +113,17 @@ void *supply_store(struct supply *supply, size_t size)
     return got;
 }
 
+void *supply_state(struct supply *supply, size_t size)
+{
+    struct cairn_pool *pool = supply->pool;
+    if (supply->buffer_store)
+        return supply_store(supply, size);
+    if (size > POOL_STATE_SIZE)
+        report_fatal("cairn_pool_create", pool, "no room behind the handle for the class's structure:");
+    memset(pool + 1, 0, size);
+    return pool + 1;
+}
+
 /* ---- The list of ranges ------------------------------------------------------------------------------ */
 
 /* The first range that ends behind `at`; range_count: none. */
@@ -136,7 +146,12 @@ static bool range_room(struct supply *supply)
 {
     if (supply->range_count < supply->range_capacity)
         return true;
-    size_t capacity = size_max(RANGES_FIRST, 2 * supply->range_capacity);
+    if (supply->ranges == NULL) {
+        supply->ranges = supply->first_ranges;
+        supply->range_capacity = SUPPLY_RANGES_FIRST;
+        return true;
+    }
+    size_t capacity = 2 * supply->range_capacity;
     struct supply_range *ranges = supply_store(supply, capacity * sizeof *ranges);
     if (ranges == NULL)
         return false;

@@ -20,6 +20,8 @@ struct supply_range {
     size_t size;
 };
 
+#define SUPPLY_RANGES_FIRST 4 /* so many that a small pool needs no store for the list */
+
 /* Invariants: ranges are in the order of their addresses and do not overlap; where the source can split they do not
  * touch either.  extent_bytes = the sum of their sizes (in a buffer: the size of the one extent, and no ranges). */
 struct supply {
@@ -36,11 +38,16 @@ struct supply {
     struct store_piece *pieces;
     struct supply_range *ranges; /* extents got and not given back; none in a buffer */
     size_t range_count, range_capacity;
+    struct supply_range first_ranges[SUPPLY_RANGES_FIRST];
 };
 
-/* Begins with nothing.  The structure may be copied before the first extent: a class makes one, takes a structure of its own
- * from its store, and keeps the supply there. */
+/* Begins with nothing.  The structure may be copied before the first extent: a class makes one, takes its own structure
+ * by supply_state, and keeps the supply there. */
 void supply_init(struct supply *supply, struct cairn_pool *pool, const cairn_pool_config *config);
+
+/* The zeroed structure of the class, for pool->state: behind the handle, where outside of buffers there is room for up to
+ * POOL_STATE_SIZE bytes, and where the store of a buffer begins.  NULL: the buffer is too small. */
+void *supply_state(struct supply *supply, size_t size);
 
 /* An extent of at least `least` bytes, `wanted` if that can be had, at a multiple of `align`; *size says how much came.
  * Contents undefined unless *zero.  NULL with *error set: ERROR_LIMIT, ERROR_MEMORY.

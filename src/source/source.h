@@ -38,7 +38,7 @@ struct source {
     size_t step;             /* least bytes to reserve or extend by */
     size_t align;            /* of a range, at least; a power of two */
     size_t unit;             /* ranges are multiples of it; 0: the engine's choice */
-    bool splits;             /* release takes any part of a range, in multiples of `unit` */
+    bool splits;             /* release takes any part of a range, in multiples of `align` */
     size_t largest;          /* no range is made larger than this without need; 0: the engine's choice */
 };
 

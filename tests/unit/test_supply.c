@@ -28,7 +28,7 @@ static struct {
 static void *fake_reserve(struct source *source, size_t size, size_t align)
 {
     size_t pages = size / PAGE_SIZE;
-    CHECK(source == pool.source && size % (source->unit != 0 ? source->unit : PAGE_SIZE) == 0);
+    CHECK(source == pool.source && size % (source->align) == 0);
     if (fake.refuse_after-- == 0)
         return fake.refuse_after = 0, NULL;
     fake.reserves++;
@@ -233,7 +233,7 @@ static void granules_of_the_source(void **state)
     struct supply supply;
     size_t size;
     set_up(NULL);
-    fake.source.unit = 16 * PAGE_SIZE;
+    fake.source.align = 16 * PAGE_SIZE;
     supply_init(&supply, &pool, &config);
     CHECK(supply.granule == 16 * PAGE_SIZE);
     CHECK(get(&supply, 1, 17 * PAGE_SIZE, 16, &size) != NULL && size == 32 * PAGE_SIZE);
@@ -281,6 +281,7 @@ static void limits(void **state)
     config.limit_soft = 10 * PAGE_SIZE;
     supply_init(&supply, &pool, &config);
     CHECK(why_not(&supply, 20 * PAGE_SIZE + 1, 0) == ERROR_LIMIT);
+    CHECK(supply_store(&supply, 1) != NULL);
     size_t store = supply.store_bytes;
     CHECK(store > 0 && !supply_past_soft(&supply, 10 * PAGE_SIZE - store));
     CHECK(supply_past_soft(&supply, 10 * PAGE_SIZE - store + 1) && supply_past_soft(&supply, SIZE_MAX));
@@ -343,6 +344,31 @@ static void the_supply_in_its_own_store(void **state)
     CHECK(mapped == 0 && fake_taken() == 0);
 }
 
+/* Outside of buffers it lies behind the handle, in one it begins the store; it is zero in both. */
+static void the_structure_of_a_class(void **state)
+{
+    (void)state;
+    static struct {
+        struct cairn_pool pool;
+        char room[POOL_STATE_SIZE];
+    } handle;
+    struct supply supply;
+    set_up(NULL);
+    memset(&handle, 0x5a, sizeof handle);
+    handle.pool = pool;
+    supply_init(&supply, &handle.pool, &config);
+    CHECK(supply_state(&supply, 300) == handle.room && check_nonzero(handle.room, 300) == 300);
+    CHECK(mapped == 0 && supply_committed(&supply) == 0);
+    memset(handle.room, 0x5a, sizeof handle.room);
+    handle.pool.buffer = (uintptr_t)&handle;
+    handle.pool.buffer_end = (uintptr_t)handle.room + 310;
+    supply_init(&supply, &handle.pool, &config);
+    CHECK(supply_state(&supply, 300) == handle.room && check_nonzero(handle.room, 300) == 300);
+    CHECK_EQ(supply_committed(&supply), sizeof handle.pool + 304);
+    supply_init(&supply, &handle.pool, &config);
+    CHECK(supply_state(&supply, 320) == NULL && mapped == 0);
+}
+
 static void extents_that_the_source_keeps(void **state)
 {
     (void)state;
@@ -362,10 +388,17 @@ static void no_memory_for_the_list(void **state)
 {
     (void)state;
     struct supply supply;
+    size_t size;
     set_up(&supply);
     refuse_map = true;
+    for (size_t i = 0; i < SUPPLY_RANGES_FIRST; i++) /* a small pool maps nothing but its extents */
+        CHECK(get(&supply, 1, 1, 16, &size) != NULL);
     CHECK(why_not(&supply, 1, 1) == ERROR_MEMORY);
-    CHECK(fake_taken() == 0 && mapped == 0);
+    CHECK(fake_taken() == SUPPLY_RANGES_FIRST * PAGE_SIZE && mapped == 0);
+    check_sums(&supply);
+    refuse_map = false;
+    CHECK(get(&supply, 1, 1, 16, &size) != NULL && mapped == PAGE_SIZE);
+    check_sums(&supply);
     supply_close(&supply, true);
 }
 
@@ -434,6 +467,7 @@ static void statistics(void **state)
     set_up(NULL);
     config.limit = MiB;
     supply_init(&supply, &pool, &config);
+    CHECK(supply_store(&supply, 1) != NULL);
     char *got = get(&supply, 5 * PAGE_SIZE, 0, 16, &size);
     cairn_stats stats = {.struct_size = sizeof stats};
     supply_stats(&supply, &stats);
@@ -589,6 +623,7 @@ int main(void)
         cmocka_unit_test(limits),
         cmocka_unit_test(the_store_is_zero_and_aligned),
         cmocka_unit_test(the_supply_in_its_own_store),
+        cmocka_unit_test(the_structure_of_a_class),
         cmocka_unit_test(extents_that_the_source_keeps),
         cmocka_unit_test(no_memory_for_the_list),
         cmocka_unit_test(parts_of_extents),
