@@ -1,0 +1,13 @@
+// expect: ^cairn: cairn_pool_free: invalid pointer 0x[0-9a-f]+
+/* pool_fixed_before_blocks.c - what lies before the first block of an extent is not for freeing */
+#include <cairn/pool.h>
+#include <stdlib.h>
+
+int main(void)
+{
+    cairn_pool_config config = {.struct_size = sizeof config, .pool_class = CAIRN_FIXED, .block_size = 64};
+    cairn_pool *pool = cairn_pool_create(&config);
+    char *p = cairn_pool_malloc(pool, 64);
+    cairn_pool_free(pool, (void *)((size_t)p & ~(size_t)4095));
+    return 0;
+}
