@@ -14,8 +14,8 @@
  *                rounding; sub-ranges freed; small        no rounding beyond the alignment
  *                buffers
  *   CAIRN_FIXED  many blocks of one size                  O(1), under one lock; nothing for each block
- *   CAIRN_STACK  blocks that die in the order in which    a pointer moves; blocks are not freed one by one
- *                they came: mark, allocate, release
+ *   CAIRN_STACK  blocks that die in the order in which    a pointer moves, under one lock; two bits for each
+ *                they came: mark, allocate, release       unit of the alignment, 32 bytes for each mark
  *
  * Common to every call here, unless it says otherwise:
  *   threads   any thread may call anything on any pool at any time, free what another thread allocated, and hand
@@ -112,7 +112,7 @@ CAIRN_API void cairn_pool_reset(cairn_pool *pool);
 /* ---- Allocating --------------------------------------------------------------------------------- */
 
 /* As cairn_malloc and its like, from the pool.  NULL with ENOMEM: no memory, the limit reached, the buffer full, or
- * (CAIRN_FIXED) a size above the block size.  size 0 gives a unique block; CAIRN_STACK: an address of no bytes. */
+ * (CAIRN_FIXED) a size above the block size.  size 0 gives a unique block. */
 CAIRN_API void *cairn_pool_malloc(cairn_pool *pool, size_t size) CAIRN_ALLOCATES CAIRN_SIZED(2);
 CAIRN_API void *cairn_pool_calloc(cairn_pool *pool, size_t count, size_t size)
     CAIRN_ALLOCATES CAIRN_SIZED(2, 3);
@@ -144,7 +144,15 @@ CAIRN_API int cairn_pool_free_range(cairn_pool *pool, void *at, size_t size);
 /* The bytes of `block` that may be used; 0 for NULL. */
 CAIRN_API size_t cairn_pool_usable_size(cairn_pool *pool, const void *block);
 
-/* ---- Stack discipline (CAIRN_STACK) --------------------------------------------------------------- */
+/* ---- Stack discipline (CAIRN_STACK) ---------------------------------------------------------------
+ *
+ *     cairn_mark mark = cairn_pool_mark(pool);
+ *     char *line = cairn_pool_malloc(pool, length);            as many blocks as you like, marks among them
+ *     cairn_pool_release(pool, mark);                          all of them are gone
+ *
+ * alloca's job without its danger: blocks may be large, live beyond the function, and run out with NULL.  Of the
+ * blocks in between, the last one may grow, shrink and be freed on its own, and then the one before it is the last;
+ * another one that is freed counts as free at once, its memory is used again when all that came after it is gone. */
 
 /* A place in the stack. */
 typedef struct cairn_mark {
@@ -153,12 +161,15 @@ typedef struct cairn_mark {
     uint64_t serial;
 } cairn_mark;
 
-/* Notes the present place. */
+/* Notes the present place.  Never fails: in a pool without room for the 32 bytes of a mark it is noted all the same, but
+ * then less is found when it is released wrongly. */
 CAIRN_API cairn_mark cairn_pool_mark(cairn_pool *pool);
 
-/* Frees everything allocated since the mark, which must be one of this pool and not released yet, nor one made before
- * it: a mark out of order is named on standard error, then the process aborts.  Time: linear in the pages given back,
- * usually constant. */
+/* Frees everything allocated since the mark, and the marks made since, which are not to be released any more.  A mark of
+ * another pool, one released before, and one made after a mark that has been released are named on standard error, then
+ * the process aborts; so does a mark whose bytes in the stack were overwritten.  A mark does not outlive
+ * cairn_pool_reset.
+ * Time: linear in the marks that go and in the memory given back, usually constant. */
 CAIRN_API void cairn_pool_release(cairn_pool *pool, cairn_mark mark);
 
 /* ---- Asking --------------------------------------------------------------------------------------- */

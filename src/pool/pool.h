@@ -78,9 +78,7 @@ struct pool_ops {
 #define POOL_STATE_SIZE                                                                                      \
     (sizeof(struct heap) + 64) /* room for a class's state behind every handle outside of buffers */
 
-extern const struct pool_ops pool_slab, pool_guard;
-extern const struct pool_ops pool_fit __attribute__((weak)), pool_fixed __attribute__((weak)),
-    pool_stack __attribute__((weak));
+extern const struct pool_ops pool_slab, pool_guard, pool_fit, pool_fixed, pool_stack;
 
 struct cairn_pool {
     uint64_t id; /* never used twice; changes at reset; POOL_DESTROYED; atomic */
