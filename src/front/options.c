@@ -15,10 +15,9 @@ enum kind { KIND_SIZE, KIND_NUMBER, KIND_BOOL, KIND_CHOICE, KIND_TEXT };
 
 /* Values as they stand before they are applied: one number each, or a text. */
 struct values {
-    uint64_t source, limit, soft_limit, purge_delay, keep, stats, stats_format, stats_signal, abort_conf,
-        confirm_conf;
-    char stats_file[STATS_FILE_MAX];
-    char trace[STATS_FILE_MAX];
+    uint64_t source, limit, soft_limit, purge_delay, keep, stats, stats_format, stats_signal, profile,
+        profile_interval, profile_format, profile_signal, abort_conf, confirm_conf;
+    char stats_file[STATS_FILE_MAX], trace[STATS_FILE_MAX], profile_file[PROFILE_FILE_MAX];
 };
 
 /* OPTION(key, kind, default as text, lowest, highest, choices, what it does) */
@@ -42,6 +41,16 @@ struct values {
            "number of a signal on which statistics are written at once; 0: none")                              \
     OPTION(trace, KIND_TEXT, "", 0, 0, "",                                                                     \
            "file for a trace of every call, %p in it is the process id; empty: none")                          \
+    OPTION(profile, KIND_CHOICE, "off", 0, 0, "off|on",                                                        \
+           "profile the heap from the start, and write it when the process exits")                             \
+    OPTION(profile_interval, KIND_SIZE, "512K", 1, SIZE_MAX / 2, "",                                           \
+           "mean distance of samples in bytes; below 4096 every block is one")                                 \
+    OPTION(profile_file, KIND_TEXT, "cairn-profile.%p", 0, 0, "",                                              \
+           "file for the profile, %p in it is the process id")                                                 \
+    OPTION(profile_format, KIND_CHOICE, "pprof", 0, 0, "pprof|text",                                           \
+           "the form of the profile: protocol buffer, or gperftools' text")                                    \
+    OPTION(profile_signal, KIND_NUMBER, "0", 0, 64, "",                                                        \
+           "number of a signal that starts a profile, and when one is on writes it and stops; 0: none")        \
     OPTION(abort_conf, KIND_BOOL, "false", 0, 0, "", "a bad key or value in " VARIABLE " ends the process")    \
     OPTION(confirm_conf, KIND_BOOL, "false", 0, 0, "", "print the options in force at start")
 
@@ -270,6 +279,17 @@ bool options_print(int fd, bool markdown)
 
 /* ---- Applying ------------------------------------------------------------------------------------ */
 
+_Static_assert(STATS_FILE_MAX == PROFILE_FILE_MAX, "all texts have the same room");
+
+static void apply_profile(const struct values *values, struct profile_settings *profile)
+{
+    profile->at_start = values->profile == 1;
+    profile->interval = values->profile_interval;
+    profile->text = values->profile_format == 1;
+    profile->signal = (int)values->profile_signal;
+    memcpy(profile->file, values->profile_file, sizeof values->profile_file);
+}
+
 static void apply(const struct values *values, struct heap_config *heap, struct observe_settings *observe)
 {
     heap->source = values->source == 1 ? &source_brk : &source_os;
@@ -284,7 +304,8 @@ static void apply(const struct values *values, struct heap_config *heap, struct 
     memcpy(observe->trace_file, values->trace, sizeof values->trace);
 }
 
-void options_load(struct heap_config *heap, struct observe_settings *observe)
+void options_load(struct heap_config *heap, struct observe_settings *observe,
+                  struct profile_settings *profile)
 {
     static struct values values; /* too large for the stack of a small thread */
     for (size_t i = 0; i < OPTION_COUNT; i++)
@@ -296,6 +317,7 @@ void options_load(struct heap_config *heap, struct observe_settings *observe)
         os_abort();
     }
     apply(&values, heap, observe);
+    apply_profile(&values, profile);
     if (values.confirm_conf)
         print_in_force(&values);
 }

@@ -3,6 +3,7 @@
 
 #include "engine/large.h"
 #include "front/options.h"
+#include "observe/profile.h"
 #include "observe/recorder.h"
 #include "observe/report_stats.h"
 #include "observe/watch.h"
@@ -62,7 +63,7 @@ static void read_options(void)
     if (options_read || !os_environment_ready())
         return;
     options_read = true;
-    options_load(&process_heap.config, &observe_settings);
+    options_load(&process_heap.config, &observe_settings, &profile_settings);
 }
 
 void process_start(void)
@@ -100,6 +101,7 @@ static void on_load(int argc, char **argv, char **environment)
     if (observe_settings.trace_file[0] != 0 &&
         !recorder_start(&process_heap, observe_settings.trace_file, process_thread_key))
         report_warning("the trace cannot be written to", observe_settings.trace_file);
+    profile_begin(&process_heap);
 }
 
 static void (*const start_first)(int, char **, char **)
@@ -107,6 +109,7 @@ static void (*const start_first)(int, char **, char **)
 
 __attribute__((destructor(101))) static void on_unload(void)
 {
+    profile_exit();
     observe_exit();
     if (!recorder_stop(&process_heap) && os_errno_get() != EINVAL)
         report_warning("a part of the trace is missing in", observe_settings.trace_file);

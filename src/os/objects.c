@@ -80,7 +80,6 @@ bool os_mappings(void (*visit)(void *context, const struct os_mapping *mapping),
 {
     char text[8192]; /* longer than any line */
     size_t used = 0;
-    int saved = errno;
     int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -102,8 +101,7 @@ bool os_mappings(void (*visit)(void *context, const struct os_mapping *mapping),
         if (got <= 0 || used == sizeof text - 1)
             break;
     }
-    (void)close(fd);
-    errno = saved;
+    os_close(fd); /* keeps errno, which may be the visitor's */
     return true;
 }
 

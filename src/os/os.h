@@ -124,7 +124,7 @@ struct os_mapping {
     bool is_code;
 };
 
-/* Visits all of them, in rising order; texts last as long as the visit.  False: they cannot be read. */
+/* Visits all of them, in rising order; texts last as long as the visit.  False, with errno: they cannot be read. */
 bool os_mappings(void (*visit)(void *context, const struct os_mapping *mapping), void *context);
 
 /* The build id of a file whose first bytes are mapped, readable, at [start, end); its size, 0: it has none there. */

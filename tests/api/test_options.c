@@ -150,9 +150,10 @@ static void abort_conf_is_fatal(void **state)
 static void confirm_conf_prints_all(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"source",     "limit",        "soft_limit", "purge_delay",
-                                       "stats",      "stats_format", "stats_file", "stats_signal",
-                                       "abort_conf", "confirm_conf"};
+    static const char *const keys[] = {
+        "source",       "limit",          "soft_limit",     "purge_delay", "stats",
+        "stats_format", "stats_file",     "stats_signal",   "profile",     "profile_interval",
+        "profile_file", "profile_format", "profile_signal", "abort_conf",  "confirm_conf"};
     run_with("confirm_conf:true,purge_delay:123,limit:64M");
     check_run_must(&run, "confirm_conf");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {

@@ -16,6 +16,7 @@ bool __wrap_os_is_privileged(void)
 
 static struct heap_config config;
 static struct observe_settings settings;
+static struct profile_settings profile;
 static char said[8192];
 
 static void load(const char *conf)
@@ -27,7 +28,7 @@ static void load(const char *conf)
     else
         CHECK(unsetenv("CAIRN_CONF") == 0);
     struct capture capture = capture_begin(2);
-    options_load(&config, &settings);
+    options_load(&config, &settings, &profile);
     capture_end(&capture, said, sizeof said);
 }
 
@@ -36,6 +37,8 @@ static void is_default(void)
     CHECK(config.source == &source_os && config.limit_hard == SIZE_MAX && config.limit_soft == SIZE_MAX);
     CHECK(config.purge_delay == 500 && config.keep_least == MiB);
     CHECK(!settings.stats_at_exit && !settings.stats_json && settings.stats_signal == 0);
+    CHECK(!profile.at_start && !profile.text && profile.signal == 0 && profile.interval == 512 * KiB);
+    assert_string_equal(profile.file, "cairn-profile.%p");
     CHECK(settings.stats_file[0] == '\0');
 }
 
@@ -54,7 +57,10 @@ static void every_key(void **state)
 {
     (void)state;
     load("source:brk,limit:10M,soft_limit:9K,purge_delay:77,keep:3,stats:exit,stats_format:json,"
-         "stats_file:/tmp/a:b.%p,stats_signal:12,trace:/t/%p");
+         "stats_file:/tmp/a:b.%p,stats_signal:12,trace:/t/%p,"
+         "profile:on,profile_interval:2M,profile_file:x%p,profile_format:text,profile_signal:10");
+    CHECK(profile.at_start && profile.text && profile.signal == 10 && profile.interval == 2 * MiB);
+    assert_string_equal(profile.file, "x%p");
     assert_string_equal(said, "");
     CHECK(config.source == &source_brk && config.limit_hard == 10 * MiB && config.limit_soft == 9 * KiB);
     CHECK(config.purge_delay == 77 && config.keep_least == 3);
@@ -194,14 +200,15 @@ static void in_force_is_printed(void **state)
     assert_string_equal(said,
                         "cairn: options in force: source:brk,limit:3072,soft_limit:none,purge_delay:500,"
                         "keep:1048576,stats:exit,stats_format:text,stats_file:x y,stats_signal:0,trace:,"
-                        "abort_conf:false,confirm_conf:true\n");
+                        "profile:off,profile_interval:524288,profile_file:cairn-profile.%p,"
+                        "profile_format:pprof,profile_signal:0,abort_conf:false,confirm_conf:true\n");
 }
 
 /* ---- abort_conf ---------------------------------------------------------------------------------- */
 
 static void load_from_environment(void)
 {
-    options_load(&config, &settings);
+    options_load(&config, &settings, &profile);
 }
 
 /* The library has read CAIRN_CONF at start, so this is for what must not abort. */
@@ -227,9 +234,10 @@ static void abort_conf_makes_mistakes_fatal(void **state)
 
 /* ---- The tables ---------------------------------------------------------------------------------- */
 
-static const char *const keys[] = {"source",       "limit",      "soft_limit",   "purge_delay",
-                                   "keep",         "stats",      "stats_format", "stats_file",
-                                   "stats_signal", "trace", "abort_conf", "confirm_conf"};
+static const char *const keys[] = {
+    "source",       "limit",          "soft_limit",     "purge_delay", "keep",        "stats",
+    "stats_format", "stats_file",     "stats_signal",   "trace",       "profile",     "profile_interval",
+    "profile_file", "profile_format", "profile_signal", "abort_conf",  "confirm_conf"};
 
 static void tables_name_every_key(void **state)
 {
