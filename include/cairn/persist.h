@@ -150,6 +150,10 @@ CAIRN_API int cairn_pool_close(cairn_pool *pool);
  * max_size), EROFS.  Other threads may go on allocating. */
 CAIRN_API int cairn_pool_grow(cairn_pool *pool, size_t size);
 
+/* Where byte 0 of the pool's file is mapped: block - base is the block's offset in the file.  NULL: not a pool in a
+ * file. */
+CAIRN_API void *cairn_pool_file_base(const cairn_pool *pool);
+
 /* What the open of this pool found and did.  -1 with EINVAL: not a pool in a file, or out->struct_size is 0. */
 CAIRN_API int cairn_pool_recovery(const cairn_pool *pool, cairn_recovery *out);
 
@@ -214,6 +218,93 @@ CAIRN_API void *cairn_pool_calloc_to_ptr(cairn_pool *pool, size_t count, size_t 
 CAIRN_API void *cairn_pool_realloc_to_ptr(cairn_pool *pool, cairn_ptr *slot, size_t size);
 CAIRN_API int cairn_pool_free_from_ptr(cairn_pool *pool, cairn_ptr *slot);
 
+/* ---- Checkpoints ----------------------------------------------------------------------------------- */
+
+/* How checkpoints are made. */
+typedef enum cairn_checkpoint_way {
+    CAIRN_CHECKPOINT_AUTO =
+        0, /* REFLINK where the file system can and has room for the whole pool, else JOURNAL */
+    CAIRN_CHECKPOINT_REFLINK =
+        1, /* clones of the file (XFS, Btrfs).  A store to the pool then needs room on the disk once
+                                   * for each page, and is a SIGBUS if there is none */
+    CAIRN_CHECKPOINT_JOURNAL =
+        2 /* a copy of the file, and a journal of the pages written since the last one.  Takes as
+                                   * much disk again as the pool has data; stores never need room */
+} cairn_checkpoint_way;
+
+/* Makes the present state durable as a whole: once it has returned 0, a power cut leaves this state or that of a later
+ * checkpoint.  The state is that of one moment during the call, never a mixture, and the pool's own structures are in
+ * order in it; a program that wants its own data in order must not be in the middle of changing them.
+ * Other threads and the journal: the moment is one at which nothing was stored during the last look at the pages; when
+ * threads keep storing, the call takes what they stored again, a few times, and then fails with EAGAIN.  Where
+ * cairn_pool_checkpoint_stats says that pages are compared (Linux before 6.7), stores meanwhile are not noticed: no
+ * other thread may be storing then.  Clones need no care.
+ * Files: FILE.ckpt, FILE.ckpt0 and FILE.ckpt1 beside the pool; docs/persistence.md has their format.  From the first
+ * checkpoint on, cairn_pool_close makes one, too.
+ * 0; -1 with EIO, ENOSPC, EDQUOT: this checkpoint failed, the previous one holds, the next call tries again; EAGAIN;
+ * EROFS.  Cost: in proportion to what changed since the last one; the first with the journal copies the pool, and the
+ * first after the process died compares it.  See docs/persistence.md for figures. */
+CAIRN_API int cairn_pool_checkpoint(cairn_pool *pool);
+
+/* Says how, from the next checkpoint on.  -1 with EINVAL, EROFS. */
+CAIRN_API int cairn_pool_checkpoint_way(cairn_pool *pool, cairn_checkpoint_way way);
+
+typedef struct cairn_checkpoint_stats {
+    size_t struct_size;
+    uint64_t generation; /* of the last one; 0: there is none */
+    uint64_t taken;      /* by this process */
+    uint64_t last_pages; /* of 4 KiB, written by the last one; 0 for a clone */
+    uint64_t last_bytes; /* written by the last one before it held */
+    uint64_t all_bytes;  /* written for all of them */
+    uint64_t again; /* times that pages had to be taken again, because threads stored to them meanwhile */
+    uint64_t
+        compared_pages; /* compared with the last one, because the kernel could not say whether they were written */
+    uint64_t journal_bytes;   /* that the journal has now */
+    cairn_checkpoint_way way; /* of the last one; AUTO: there is none */
+    int is_tracked;           /* the kernel says which pages are written */
+} cairn_checkpoint_stats;
+
+CAIRN_API int cairn_pool_checkpoint_stats(cairn_pool *pool, cairn_checkpoint_stats *out);
+
+/* Puts the last checkpoint back into the file at `path`, which nobody has open, whatever state it is in: what was stored
+ * since is lost.  A cairn_pool_open after a power cut does this by itself.  Can be cut off at any moment, and repeated.
+ * 0; -1 with ENOENT (no checkpoint), EUCLEAN (damaged, or of another pool), EAGAIN (open), or what open(2) gives. */
+CAIRN_API int cairn_pool_rollback(const char *path);
+
+/* ---- Leaks ------------------------------------------------------------------------------------------ */
+
+typedef struct cairn_tracer cairn_tracer;
+
+/* Says for one reached block what it points to, by calling cairn_trace_to for each pointer in it. */
+typedef void cairn_trace(cairn_tracer *tracer, const void *block, size_t size, void *context);
+
+/* `address`, anywhere in a block (NULL: nothing), is reachable. */
+CAIRN_API void cairn_trace_to(cairn_tracer *tracer, const void *address);
+
+typedef struct cairn_leaks_config {
+    size_t struct_size;
+    cairn_trace *
+        trace; /* NULL: conservative: every aligned word of a block that, as a pointer or (relocatable pools) as a
+                         * cairn_ptr, leads to any byte of a block keeps that block */
+    void *trace_context;
+    cairn_visit *
+        visit; /* called for each unreachable block; nonzero: free it.  NULL: they are only counted.  May call
+                         * nothing else on the pool */
+    void *visit_context;
+} cairn_leaks_config;
+
+typedef struct cairn_leaks {
+    size_t struct_size;
+    uint64_t reached_blocks, reached_bytes;
+    uint64_t leaked_blocks, leaked_bytes;
+    uint64_t freed_blocks, freed_bytes; /* among the leaked ones */
+} cairn_leaks;
+
+/* Finds the blocks that cannot be reached from the roots, main and named.  No other thread may use the pool meanwhile.
+ * `config` NULL: conservative, and only counts.  0; -1 with ENOMEM, EINVAL, EROFS (blocks are to be freed).
+ * Time: linear in the live bytes; memory: 1/64 of the touched pages. */
+CAIRN_API int cairn_pool_leaks(cairn_pool *pool, const cairn_leaks_config *config, cairn_leaks *out);
+
 /* ---- Looking at files ---------------------------------------------------------------------------- */
 
 typedef struct cairn_file_info {
@@ -227,6 +318,7 @@ typedef struct cairn_file_info {
     uint64_t max_size;      /* as given at creation */
     uint64_t pages;         /* for blocks, of 4 KiB */
     uint64_t pages_touched; /* all pages in use are among so many first ones */
+    uint64_t data;          /* offset in the file of the first of these pages */
     uint64_t generation;    /* checkpoints made so far */
     uint64_t owner;         /* process that has it open, or had when it died; 0: closed */
     int is_closed;          /* properly */
@@ -259,6 +351,26 @@ typedef struct cairn_file_check {
  * 1: consistent and closed properly; 0: not; -1: it could not be checked: another layout (EINVAL), open for writing
  * (EAGAIN), or the errno of open(2).  Time: linear in the touched pages. */
 CAIRN_API int cairn_pool_check_file(const char *path, const char *layout, cairn_file_check *check);
+
+/* A run of pages in a pool file that holds blocks of one size, or one large block. */
+typedef struct cairn_file_span {
+    uint64_t offset;     /* in the file, of its first byte */
+    uint64_t bytes;      /* whole pages of 4 KiB */
+    uint64_t block_size; /* bytes */
+    uint64_t blocks;     /* that fit */
+    uint64_t live;       /* of them */
+} cairn_file_span;
+
+/* Nonzero ends the walk. */
+typedef int cairn_file_span_visit(const cairn_file_span *span, void *context);
+typedef int cairn_file_block_visit(uint64_t offset, size_t size, void *context);
+
+/* Reads a pool file without opening it as one, and calls `span` for each span in rising order, and behind that `block`
+ * for each live block in it (either may be NULL).  Never writes, never crashes; what is damaged is passed over.  Takes no
+ * lock: in a pool that is open it sees what it sees.  What the last visit returned, 0 at the end; -1 as
+ * cairn_pool_file_info. */
+CAIRN_API int cairn_pool_file_walk(const char *path, cairn_file_span_visit *span,
+                                   cairn_file_block_visit *block, void *context);
 
 #ifdef __cplusplus
 }

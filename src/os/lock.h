@@ -20,13 +20,13 @@
 #include "base/atomic.h"
 
 enum lock_rank {
-    LOCK_RANK_CHECKPOINT = 0, /* a checkpoint that is being taken */
     LOCK_RANK_START = 1,      /* process start-up and the list of heaps */
     LOCK_RANK_POOLS = 2,      /* the list of pools, and which thread has a cache in which */
     LOCK_RANK_LATE = 3,       /* the cache that threads without one share, in each heap */
     LOCK_RANK_POOL = 4,       /* the ranges, blocks or stack of one pool */
     LOCK_RANK_HEAP = 5,       /* pages, descriptors and shared spans of one heap */
     LOCK_RANK_DEPOT = 6,      /* the pages that pools get theirs from */
+    LOCK_RANK_CHECKPOINT = 7, /* a checkpoint that is being taken */
 
     LOCK_RANK_HOOKS = 20,    /* the stack of interfaces */
     LOCK_RANK_RECORDER = 21, /* starting and ending a trace */

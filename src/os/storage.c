@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "os/storage.h"
 
+#include "base/print.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -139,6 +141,21 @@ bool storage_sync_folder(const char *path)
     (void)close(fd);
     errno = error;
     return result == 0;
+}
+
+bool storage_path(int fd, char *out, size_t size)
+{
+    char link[40];
+    print_to_buffer(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, out, size);
+    if (length >= 0 && (size_t)length >= size) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    if (length < 0)
+        return false;
+    out[length] = 0;
+    return true;
 }
 
 void storage_copy_rights(int from, int to)

@@ -35,6 +35,9 @@ bool storage_sync(int fd);
 /* The names in the folder of `path` are on the disk. */
 bool storage_sync_folder(const char *path);
 
+/* The absolute path of an open file, without symbolic links. */
+bool storage_path(int fd, char *out, size_t size);
+
 /* Copies mode and owner, as far as that is allowed. */
 void storage_copy_rights(int from, int to);
 

@@ -346,6 +346,7 @@ bool check_info(int fd, cairn_file_info *out, struct trouble *trouble)
     out->max_size = header->max_size;
     out->pages = value[WORD_CAPACITY];
     out->pages_touched = value[WORD_TOUCHED];
+    out->data = header->pages;
     out->generation = value[WORD_GENERATION];
     out->is_closed = value[WORD_STATE] == STATE_CLOSED;
     out->owner = out->is_closed ? 0 : value[WORD_PID];

@@ -63,7 +63,7 @@ struct slot {
 
 _Static_assert(sizeof(struct slot) == 512, "a slot is one sector");
 
-struct chunk {
+struct piece {
     uint64_t magic;
     uint64_t generation;
     uint64_t sequence;
@@ -75,6 +75,6 @@ struct chunk {
     uint64_t pages[CHUNK_PAGES_MAX];
 };
 
-_Static_assert(sizeof(struct chunk) == CHECKPOINT_PAGE, "a chunk's header is one page");
+_Static_assert(sizeof(struct piece) == CHECKPOINT_PAGE, "a chunk's header is one page");
 
 #endif

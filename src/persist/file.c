@@ -8,6 +8,7 @@
 #include "os/os.h"
 #include "os/storage.h"
 #include "persist/check.h"
+#include "persist/durable.h"
 #include "persist/protocol.h"
 #include "persist/recover.h"
 
@@ -85,6 +86,7 @@ static struct pool_file *make_file(const struct file_request *request, struct tr
 /* Gives back what there is of it; keeps errno. */
 static void drop_file(struct pool_file *file)
 {
+    durable_end(file);
     if (file->base != NULL)
         (void)os_unmap(file->base, file->reserved);
     if (file->fd >= 0)
@@ -263,7 +265,7 @@ static bool fill_new(struct pool_file *file, const struct file_request *request,
     uint64_t magic;
     memcpy(&magic, header.magic, sizeof magic);
     file_store((uint64_t *)file->base, magic);
-    return sync_new(file, request, trouble);
+    return sync_new(file, request, trouble) && durable_begin(file, 0, trouble);
 }
 
 /* Opens or makes the file; *given: it was there, *size is its size. */
@@ -364,11 +366,13 @@ static bool judge(struct pool_file *file, const struct file_request *request,
     file->recovery.found = CAIRN_WAS_KILLED;
     if (only_process_died(file, beginning))
         return true;
+    file->recovery.found = CAIRN_WAS_POWER_CUT;
     if ((request->flags & CAIRN_FILE_TRUST) == 0)
-        return file_trouble(
-            trouble, EUCLEAN,
-            "inconsistent pool: it was open when the machine went down (or is a copy of an open "
-            "one), and there is no checkpoint");
+        return !file->read_only ||
+               file_trouble(
+                   trouble, EUCLEAN,
+                   "inconsistent pool: it was open when the machine went down (or is a copy of an open one); "
+                   "an open for writing goes back to its last checkpoint");
     file->recovery.found = CAIRN_WAS_TRUSTED;
     return check_trusted(file->fd, trouble);
 }
@@ -384,7 +388,8 @@ static bool claim(struct pool_file *file, const struct file_request *request, st
     if ((request->flags & CAIRN_FILE_NO_SYNC) == 0 && !file->in_memory &&
         !os_map_sync(file->base, align_up(FORMAT_STATE + sizeof(struct file_state), os_page_size())))
         return file_trouble(trouble, errno, "the pool cannot be flushed to the disk");
-    return true;
+    bool closed = file->recovery.found == CAIRN_WAS_CLOSED;
+    return durable_begin(file, closed ? file_word(file, WORD_GENERATION) : 0, trouble);
 }
 
 static bool open_and_lock(struct pool_file *file, const struct file_request *request, uint64_t *size,
@@ -400,15 +405,56 @@ static bool open_and_lock(struct pool_file *file, const struct file_request *req
     return true;
 }
 
+/* The last checkpoint is put back, and what the file says now is read. */
+static bool go_back(struct pool_file *file, const struct file_header *header, struct beginning *beginning,
+                    struct trouble *trouble)
+{
+    uint64_t size;
+    if (!durable_restore(file, header, &file->recovery.generation, trouble)) {
+        if (trouble->code == ENOENT)
+            file_trouble(
+                trouble, EUCLEAN,
+                "inconsistent pool: it was open when the machine went down (or is a copy of an open one), and "
+                "there is no checkpoint");
+        return false;
+    }
+    file->recovery.found = CAIRN_WAS_POWER_CUT;
+    return take_status(file, &size, trouble) && read_beginning(file, size, beginning, trouble);
+}
+
+/* A file whose beginning makes no sense, after *trouble: what a power cut left, if that may be. */
+static bool rescue(struct pool_file *file, const struct file_request *request, struct beginning *beginning,
+                   struct trouble *trouble)
+{
+    uint64_t magic;
+    memcpy(&magic, beginning->header.magic, sizeof magic);
+    bool restoring = magic == RESTORING_MAGIC;
+    bool torn = trouble->code == EUCLEAN && word_of(beginning, WORD_STATE) != STATE_CLOSED &&
+                !only_process_died(file, beginning);
+    if (restoring)
+        file_trouble(
+            trouble, EUCLEAN,
+            "inconsistent pool: putting back its last checkpoint was cut off; an open for writing goes on");
+    if (file->read_only || (request->flags & CAIRN_FILE_STRICT) != 0 || (!restoring && !torn))
+        return false;
+    return go_back(file, restoring ? NULL : &beginning->header, beginning, trouble);
+}
+
 static bool open_pool(struct pool_file *file, const struct file_request *request, struct trouble *trouble)
 {
     struct beginning beginning;
     uint64_t size;
-    if (!open_and_lock(file, request, &size, trouble) || !read_beginning(file, size, &beginning, trouble))
+    if (!open_and_lock(file, request, &size, trouble))
+        return false;
+    bool rescued = !read_beginning(file, size, &beginning, trouble);
+    if (rescued && !rescue(file, request, &beginning, trouble))
         return false;
     if (request->layout != NULL && strcmp(request->layout, beginning.header.layout) != 0)
         return file_trouble(trouble, EINVAL, "the pool has another layout");
-    if (!judge(file, request, &beginning, trouble))
+    if (!rescued && !judge(file, request, &beginning, trouble))
+        return false;
+    if (!rescued && file->recovery.found == CAIRN_WAS_POWER_CUT &&
+        !go_back(file, &beginning.header, &beginning, trouble))
         return false;
     bool relocatable = (beginning.header.compatible & FEATURE_RELOCATABLE) != 0;
     file->reserved = reserve_for(&beginning.header);
@@ -445,7 +491,8 @@ bool file_close(struct pool_file *file, struct trouble *trouble)
 {
     bool done = true;
     if (!file->read_only) {
-        done = os_map_sync(file->base, file->mapped);
+        bool kept = durable_close(file, trouble);
+        done = kept && os_map_sync(file->base, file->mapped);
         if (done) {
             file_set_word(file, WORD_PID, 0);
             file_set_word(file, WORD_STATE, STATE_CLOSED);
@@ -454,7 +501,7 @@ bool file_close(struct pool_file *file, struct trouble *trouble)
             if (!done)
                 file_set_word(file, WORD_STATE, STATE_OPEN);
         }
-        if (!done)
+        if (!done && kept)
             file_trouble(trouble, errno,
                          "the pool could not be flushed to the disk: it stays marked as not closed");
     }
@@ -465,6 +512,9 @@ bool file_close(struct pool_file *file, struct trouble *trouble)
 void file_forget(struct pool_file *file)
 {
     os_close(file->fd); /* so that the lock does not outlive the parent */
+    if (file->has_checkpoint)
+        checkpoint_forget(&file->checkpoint);
+    file->has_checkpoint = false;
     file->fd = -1;
 }
 

@@ -5,6 +5,7 @@
  *   spans met again after an open adopt.c     built from descriptors and marks when they are needed
  *   interrupted calls             intent.c, recover.c
  *   roots                         roots.c
+ *   checkpoints                   durable.c
  *
  * The file's order of stores is in protocol.h, its bytes in format.h. */
 #ifndef PERSIST_FILE_H
@@ -12,6 +13,7 @@
 
 #include "cairn/persist.h"
 #include "engine/types.h"
+#include "persist/checkpoint.h"
 #include "persist/format.h"
 #include "source/source.h"
 
@@ -59,7 +61,10 @@ struct pool_file {
 
     struct trouble *closing; /* where the close that is under way says what failed; NULL: nowhere */
     cairn_recovery recovery;
-    char path[FILE_PATH_MAX]; /* as it was given */
+    struct checkpoint checkpoint;        /* durable.c; if has_checkpoint */
+    bool has_checkpoint;                 /* open for writing */
+    char checkpoint_path[FILE_PATH_MAX]; /* the file's real path, where its checkpoints lie */
+    char path[FILE_PATH_MAX];            /* as it was given */
 };
 
 /* What create and open need of the public config, with defaults filled in. */

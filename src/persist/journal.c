@@ -106,7 +106,7 @@ static void each_part_bits(struct checkpoint *checkpoint, uint64_t *bits, bool s
  * not count yet. */
 struct writer {
     struct checkpoint *checkpoint;
-    struct chunk *chunk; /* the one that is being filled: the buffer */
+    struct piece *chunk; /* the one that is being filled: the buffer */
     char *pages;         /* behind it */
     int fd;
     uint64_t at; /* journal: where the chunk goes */
@@ -119,7 +119,7 @@ struct writer {
 
 static struct writer writer_of(struct checkpoint *checkpoint, int fd)
 {
-    struct chunk *chunk = (struct chunk *)(void *)checkpoint->buffer;
+    struct piece *chunk = (struct piece *)(void *)checkpoint->buffer;
     memset(chunk, 0, sizeof *chunk);
     return (struct writer){.checkpoint = checkpoint,
                            .chunk = chunk,
@@ -131,7 +131,7 @@ static struct writer writer_of(struct checkpoint *checkpoint, int fd)
 
 static const char *write_chunk(struct writer *writer, bool is_last)
 {
-    struct chunk *chunk = writer->chunk;
+    struct piece *chunk = writer->chunk;
     size_t size = (size_t)(1 + chunk->count) * CHECKPOINT_PAGE;
     chunk->magic = CHUNK_MAGIC;
     chunk->generation = writer->checkpoint->generation + 1;
@@ -149,7 +149,7 @@ static const char *write_chunk(struct writer *writer, bool is_last)
 }
 
 /* Writes the pages of a chunk to where they belong in a copy, neighbours at once. */
-static const char *put_pages(const struct chunk *chunk, const char *pages, int copy)
+static const char *put_pages(const struct piece *chunk, const char *pages, int copy)
 {
     for (size_t i = 0, run; i < chunk->count; i += run) {
         for (run = 1; i + run < chunk->count && chunk->pages[i + run] == chunk->pages[i] + run; run++) {}
@@ -172,7 +172,7 @@ static const char *flush(struct writer *writer)
 
 static const char *write_page(struct writer *writer, size_t page)
 {
-    struct chunk *chunk = writer->chunk;
+    struct piece *chunk = writer->chunk;
     memcpy(writer->pages + chunk->count * CHECKPOINT_PAGE,
            writer->checkpoint->target.base + page * CHECKPOINT_PAGE, CHECKPOINT_PAGE);
     chunk->pages[chunk->count++] = page;
@@ -274,7 +274,7 @@ static const char *write_all(struct writer *writer)
 static bool read_chunk(int control, char *buffer, const struct checkpoint_found *found, uint64_t at,
                        uint64_t generation, uint64_t sequence, uint64_t *chain)
 {
-    struct chunk *chunk = (struct chunk *)(void *)buffer;
+    struct piece *chunk = (struct piece *)(void *)buffer;
     if (!storage_read(control, chunk, CHECKPOINT_PAGE, at))
         return false;
     if (chunk->magic != CHUNK_MAGIC || chunk->generation != generation || chunk->sequence != sequence ||
@@ -296,7 +296,7 @@ static bool read_chunk(int control, char *buffer, const struct checkpoint_found 
 static bool read_record(int control, char *buffer, const struct checkpoint_found *found, uint64_t *at,
                         uint64_t generation, int copy, const char **trouble)
 {
-    const struct chunk *chunk = (const struct chunk *)(const void *)buffer;
+    const struct piece *chunk = (const struct piece *)(const void *)buffer;
     uint64_t chain = checksum64(0, found->slot.id, CHECKPOINT_ID_BYTES);
     uint64_t place = *at;
     bool is_last = false;

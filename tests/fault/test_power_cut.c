@@ -167,9 +167,7 @@ int __real_ftruncate(int fd, off_t size);
 int __wrap_ftruncate(int fd, off_t size);
 int __real_posix_fallocate(int fd, off_t offset, off_t size);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t size);
-int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
-int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __real_unlink(const char *path);
 int __wrap_unlink(const char *path);
@@ -274,7 +272,7 @@ int __wrap_fdatasync(int fd)
 {
     int file = recorded(fd);
     if (file < 0)
-        return __real_fdatasync(fd);
+        return 0; /* of files that only this test has: no machine will go down */
     event(); /* the cut comes before the call is through */
     if (fails()) {
         settle((enum file)file, (unsigned)check_below(&dice, 101));
@@ -294,7 +292,7 @@ int __wrap_fsync(int fd)
         errno = EIO;
         return -1;
     }
-    return recording ? 0 : __real_fsync(fd);
+    return 0;
 }
 
 int __wrap_unlink(const char *path)
