@@ -14,7 +14,7 @@ cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTAL
 
 add_executable(cairn-command ${command_sources})
 target_compile_definitions(cairn-command PRIVATE _GNU_SOURCE= "CAIRN_LIBRARY_FOLDER=\"${library_folder}\"")
-target_link_libraries(cairn-command PRIVATE cairn-local cairn-warnings PkgConfig::JANSSON)
+target_link_libraries(cairn-command PRIVATE cairn-local cairn-warnings PkgConfig::JANSSON m)
 set_target_properties(
     cairn-command
     PROPERTIES OUTPUT_NAME cairn

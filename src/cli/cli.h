@@ -3,6 +3,7 @@
  *   main.c      the table of subcommands, help, version
  *   conf.c      CAIRN_CONF, which is for the program that is run, not for the command
  *   options.c   cairn options
+ *   pool*.c     cairn pool: see pool.h
  *   run.c       cairn run: arguments, rounds; it uses
  *     library.c   where libcairn.so is
  *     program.c   where the program is, and whether the loader would preload anything into it
@@ -40,6 +41,7 @@ struct subcommand {
 };
 
 int options_command(int argc, char **argv);
+int pool_command(int argc, char **argv);
 int run_command(int argc, char **argv);
 int replay_command(int argc, char **argv);
 int trace_command(int argc, char **argv);

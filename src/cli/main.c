@@ -14,6 +14,7 @@ static const struct subcommand subcommands[] = {
     {"run", "run a program on Cairn and say what it took", run_command},
     {"trace", "record every allocation of a program", trace_command},
     {"replay", "compare allocators on a recorded trace", replay_command},
+    {"pool", "make, show, check and recover pools in files", pool_command},
     {"options", "print the options that CAIRN_CONF knows", options_command},
     {"help", "explain a command", help_command},
 };
