@@ -18,7 +18,7 @@ set(cairn_standard_sources ${CMAKE_SOURCE_DIR}/src/front/malloc.c ${CMAKE_SOURCE
 set(cairn_local_sources ${cairn_sources})
 list(REMOVE_ITEM cairn_local_sources ${cairn_standard_sources})
 
-file(GLOB cairn_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/include/cairn/*.h)
+file(GLOB cairn_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/include/cairn/*.h ${CMAKE_SOURCE_DIR}/include/cairn/*.hpp)
 
 add_library(cairn-headers INTERFACE)
 target_include_directories(cairn-headers INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>

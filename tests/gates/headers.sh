@@ -13,3 +13,7 @@ bad "a type that was not included" 'c11 with gcc' 'size_t f(void);'
 bad "no include guard" 'c11 with clang' 'enum { ONE = 1 };'
 bad "a keyword of C++" 'c\+\+17 with gcc' $'#pragma once\nint f(int class);'
 bad "a GNU extension" 'c11 with gcc' $'#pragma once\nstruct s { int n; struct {} none; };'
+rm "$work/include/cairn/bad.h"
+printf '%s\n' '#pragma once' 'inline void f() { throw 1; }' >"$work/include/cairn/bad.hpp"
+must_fail "a throw where there are no exceptions" 'cairn/bad.hpp: does not compile alone as c\+\+17 .*-fno-exceptions' \
+    "$scripts/check-headers" "$work/include"
