@@ -289,18 +289,16 @@ void pool_renumber(struct cairn_pool *pool)
 void cairn_pool_reset(cairn_pool *pool)
 {
     must_exist("cairn_pool_reset", pool);
-    lock_take(&pools_lock);
-    pool_renumber(pool);
-    lock_release(&pools_lock);
+    delist(pool); /* no walk over all pools comes by meanwhile */
     if (pool->ops->reset != NULL) {
         pool->ops->reset(pool);
-        return;
+    } else {
+        pool->ops->close(pool);
+        if (pool->buffer != 0)
+            pool->buffer_end = pool->buffer + pool->config.buffer_size;
+        (void)pool->ops->open(pool, &pool->config); /* needs no more memory than the first time: that has come back */
     }
-    pool->ops->close(pool);
-    if (pool->buffer != 0)
-        pool->buffer_end = pool->buffer + pool->config.buffer_size;
-    (void)pool->ops->open(
-        pool, &pool->config); /* needs no more memory than the first time, and that has come back */
+    enlist(pool); /* with a new id: threads do not find their caches any more */
 }
 
 int cairn_pools_walk(int (*visit)(cairn_pool *pool, void *context), void *context)
