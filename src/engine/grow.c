@@ -47,7 +47,7 @@ static void place_bookkeeping(const struct heap *heap, struct arena *arena, char
 static struct arena *make_descriptor(struct heap *heap, size_t capacity)
 {
     size_t size = bookkeeping_size(heap, capacity);
-    bool in_store = size <= STORE_MAX;
+    bool in_store = size <= STORE_MAX || heap->config.meta_piece == 0;
     struct arena *arena = reuse_descriptor(heap, capacity, in_store);
     if (arena != NULL && in_store) {
         bits_clear(arena->free, 0, arena->capacity);
@@ -102,14 +102,14 @@ static void add_pages(struct heap *heap, struct arena *arena, size_t more)
 static enum error add_arena(struct heap *heap, struct source *source, size_t size, size_t align)
 {
     size_t capacity = size_max(size, source->growth) >> PAGE_SHIFT;
-    struct arena *arena = make_descriptor(heap, capacity);
-    if (arena == NULL)
-        return ERROR_MEMORY;
     void *base = source->reserve(source, size, size_max(align, os_page_size()));
     if (base == NULL)
-        goto fail_descriptor;
-    if (pagemap_cover((uintptr_t)base, capacity << PAGE_SHIFT) != OK)
+        return ERROR_MEMORY;
+    struct arena *arena = make_descriptor(heap, capacity);
+    if (arena == NULL)
         goto fail_range;
+    if (pagemap_cover((uintptr_t)base, capacity << PAGE_SHIFT) != OK)
+        goto fail_descriptor;
     arena->heap = heap;
     arena->source = source;
     arena->base = (uintptr_t)base;
@@ -127,10 +127,10 @@ static enum error add_arena(struct heap *heap, struct source *source, size_t siz
     count_up(&heap->counts.arenas, 1);
     return OK;
 
-fail_range:
-    (void)source->release(source, base, size);
 fail_descriptor:
     drop_descriptor(heap, arena);
+fail_range:
+    (void)source->release(source, base, size);
     return ERROR_MEMORY;
 }
 

@@ -296,7 +296,8 @@ void cairn_pool_reset(cairn_pool *pool)
         pool->ops->close(pool);
         if (pool->buffer != 0)
             pool->buffer_end = pool->buffer + pool->config.buffer_size;
-        (void)pool->ops->open(pool, &pool->config); /* needs no more memory than the first time: that has come back */
+        (void)pool->ops->open(
+            pool, &pool->config); /* needs no more memory than the first time: that has come back */
     }
     enlist(pool); /* with a new id: threads do not find their caches any more */
 }

@@ -102,6 +102,7 @@ static enum error open_in_buffer(struct cairn_pool *pool, struct heap_config *co
         .largest = size,
     };
     config->meta_source = &no_source;
+    config->meta_piece = 0;
     config->keep_least = SIZE_MAX;
     return OK;
 }

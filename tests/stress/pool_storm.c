@@ -79,9 +79,8 @@ static int read_stats(cairn_pool *pool, void *context)
 
 static void use_own(uint64_t *seed)
 {
-    cairn_pool *pool =
-        cairn_pool_create(&(cairn_pool_config){.struct_size = sizeof(cairn_pool_config),
-                                               .flags = check_below(seed, 2) ? CAIRN_POOL_MARKS : 0});
+    cairn_pool *pool = cairn_pool_create(&(cairn_pool_config){
+        .struct_size = sizeof(cairn_pool_config), .flags = check_below(seed, 2) ? CAIRN_POOL_MARKS : 0});
     CHECK(pool != NULL);
     pthread_t thread;
     int other = check_below(seed, 8) == 0;

@@ -254,7 +254,7 @@ static inline struct heap_found heap_check(struct heap *heap)
         for (unsigned i = 0; i < CLASS_COUNT; i++)
             CHECK(cache->bins[i].spans == 0);
     CHECK_EQ(owned, found.owned);
-    CHECK_EQ(caches, heap->caches_in_use + idle);
+    CHECK_EQ(caches, heap->caches_in_use + (heap->late != NULL) + idle);
     CHECK(load_relaxed(&heap->lock.state) == 0);
     CHECK_EQ(heap_check_stats(heap).live_blocks, found.live);
     return found;
