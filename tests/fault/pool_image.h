@@ -22,7 +22,8 @@
 #define RECORD_SLOTS 32
 #define RECORD_THREADS 8
 
-enum record_state { RECORD_NONE, RECORD_LIVE, RECORD_GOES }; /* GOES: being freed or moved: either is right */
+/* GOES: being freed: it may be live, with its contents.  MOVES: in a realloc: it may be live. */
+enum record_state { RECORD_NONE, RECORD_LIVE, RECORD_GOES, RECORD_MOVES };
 
 struct record_block {
     enum record_state state;
@@ -90,6 +91,13 @@ static inline void image_goes(struct record *record, unsigned i)
     order_here();
 }
 
+static inline void image_moves(struct record *record, unsigned i)
+{
+    order_here();
+    record->blocks[i].state = RECORD_MOVES;
+    order_here();
+}
+
 static inline void image_gone(struct record *record, unsigned i)
 {
     order_here();
@@ -129,6 +137,19 @@ static inline int image_visit(void *at, size_t size, void *context)
     return 0;
 }
 
+/* Whether a block that is live must have the contents of the record's.  One that is being freed may be another thread's by
+ * now, if that one is just getting a block. */
+static inline bool image_must_hold(const struct record *record, const struct image_walk *walk,
+                                   const struct record_block *block)
+{
+    bool others = false;
+    for (unsigned i = 0; i < RECORD_THREADS; i++)
+        others = others || record->plain_open[i];
+    for (unsigned i = 0; walk->slots != NULL && i < RECORD_SLOTS; i++)
+        others = others || walk->slots[i] == block->at;
+    return block->state == RECORD_LIVE || (block->state == RECORD_GOES && !others);
+}
+
 /* NULL, or what is wrong with the recovered pool.  `leaks`: blocks that nobody knows and that are allowed. */
 static inline const char *image_check_blocks(cairn_pool *pool, const struct record *record, size_t *leaks)
 {
@@ -146,8 +167,8 @@ static inline const char *image_check_blocks(cairn_pool *pool, const struct reco
             snprintf(text, sizeof text, "live block %u is lost", i);
             return text;
         }
-        if (block->state != RECORD_NONE && walk.found[i] && !image_is_filled(block->at, block->size) &&
-            block->state == RECORD_LIVE) {
+        if (walk.found[i] && image_must_hold(record, &walk, block) &&
+            !image_is_filled(block->at, block->size)) {
             snprintf(text, sizeof text, "live block %u of %zu bytes has other contents", i, block->size);
             return text;
         }

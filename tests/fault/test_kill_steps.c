@@ -48,7 +48,7 @@ static void plain_free(unsigned i)
 static void plain_realloc(unsigned i, size_t size)
 {
     image_open(record, 0);
-    image_goes(record, i);
+    image_moves(record, i);
     unsigned char *moved = cairn_pool_realloc(pool, record->blocks[i].at, size);
     if (moved == NULL)
         abort();

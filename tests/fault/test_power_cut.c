@@ -273,7 +273,7 @@ int __wrap_fdatasync(int fd)
     int file = recorded(fd);
     if (file < 0)
         return 0; /* of files that only this test has: no machine will go down */
-    event(); /* the cut comes before the call is through */
+    event();      /* the cut comes before the call is through */
     if (fails()) {
         settle((enum file)file, (unsigned)check_below(&dice, 101));
         errno = EIO;
