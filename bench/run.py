@@ -6,10 +6,13 @@ round each row runs once under every allocator, in an order that changes from ro
 phases of the machine hit all of them.  What counts is the median over the rounds of wall time and of peak
 memory, as a ratio to the best allocator of the row.
 
+What programs of bench/figures measure themselves (pools, pool files, hooks) follows as a table of figures.
+
   allocators.py   which libraries, where they are, what versions
   measure.py      rows, and one run of one of them
   report.py       medians, ratios, tables
   chart.py        bench.svg and bench.png
+  figures.py      the programs of bench/figures/
 
 Exit status: 0; 1 if a row failed under any allocator; 2 if the suite cannot run.
 """
@@ -23,6 +26,7 @@ from pathlib import Path
 
 import allocators
 import chart
+import figures
 import measure
 import report
 
@@ -81,7 +85,7 @@ def measure_all(options):
     divisor = QUICK_DIVISOR if options.quick else 1
     pattern = re.compile(options.only)
     rows = [row for row in measure.find_rows(BENCH, options.build, divisor) if pattern.search(row.name)]
-    if not rows:
+    if not rows and not any(pattern.search(f"figures/{p.name}") for p in figures.programs(options.build)):
         raise allocators.Unusable(f"no row matches {options.only!r}")
     results = {
         "format": 1,
@@ -98,6 +102,7 @@ def measure_all(options):
             measure_row(row, names, paths, round_number, options, results)
         save(results, options.json)
     results["failures"] += report.wrong_outputs(results)
+    results["figures"], results["figure_failures"] = figures.run(options.build, pattern, options.timeout)
     save(results, options.json)
     return results
 
@@ -106,13 +111,19 @@ def main():
     options = parse_arguments()
     try:
         results = json.loads(options.report.read_text()) if options.report else measure_all(options)
-        print(report.text(results))
-        charts = chart.draw(results, options.json.parent)
+        charts = []
+        if results["rows"]:
+            print(report.text(results))
+            charts = chart.draw(results, options.json.parent)
+        if results.get("figures"):
+            print("\n## Figures\n\n" + figures.table(results["figures"]))
+        for failure in results.get("figure_failures", []):
+            print(f"FAILED: figures/{failure['program']}: {failure['reason']}", file=sys.stderr)
     except (allocators.Unusable, chart.GnuplotFailed, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     print(f"\nraw numbers: {options.json}\nchart: " + ", ".join(str(path) for path in charts))
-    return 1 if results["failures"] else 0
+    return 1 if results["failures"] or results.get("figure_failures") else 0
 
 
 if __name__ == "__main__":

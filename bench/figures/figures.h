@@ -1,0 +1,80 @@
+/* figures.h - for programs that measure one part of Cairn against another, or against what it is to beat, inside
+ * one process: interleaved rounds, and the median of the ratios of each round.
+ *
+ * A program prints one line for each figure, fields separated by tabs:
+ *     name  value  asked  unit  what is compared
+ * where `asked` is "<=1.5" or ">=20", the bound that the figure is to keep, or "-".  bench/figures.py collects them.
+ *
+ * They link libcairn; libc's own heap is called by its inner names (libc_malloc, libc_free). */
+#ifndef BENCH_FIGURES_H
+#define BENCH_FIGURES_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+extern void *__libc_malloc(size_t size);
+extern void __libc_free(void *block);
+#define libc_malloc __libc_malloc
+#define libc_free __libc_free
+
+#define FIGURE_ROUNDS 11
+
+static inline double figure_now(void) /* ns */
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* The compiler is to believe that the block is used. */
+static inline void figure_use(void *block)
+{
+    __asm__ volatile("" : : "r"(block) : "memory");
+}
+
+static inline int figure_compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static inline double figure_median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, figure_compare);
+    return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* One measurement: ns for one operation. */
+typedef double figure_measure(void);
+
+/* The median over the rounds of ours / theirs; *ns_ours and *ns_theirs (if not NULL) get the medians of each. */
+static inline double figure_ratio(figure_measure *ours, figure_measure *theirs, double *ns_ours,
+                                  double *ns_theirs)
+{
+    double a[FIGURE_ROUNDS], b[FIGURE_ROUNDS], ratio[FIGURE_ROUNDS];
+    (void)ours(), (void)theirs(); /* warm */
+    for (size_t i = 0; i < FIGURE_ROUNDS; i++) {
+        if (i % 2 == 0)
+            a[i] = ours(), b[i] = theirs();
+        else
+            b[i] = theirs(), a[i] = ours();
+        ratio[i] = a[i] / b[i];
+    }
+    if (ns_ours != NULL)
+        *ns_ours = figure_median(a, FIGURE_ROUNDS);
+    if (ns_theirs != NULL)
+        *ns_theirs = figure_median(b, FIGURE_ROUNDS);
+    return figure_median(ratio, FIGURE_ROUNDS);
+}
+
+static inline void figure_print(const char *name, double value, const char *asked, const char *unit,
+                                const char *what)
+{
+    printf("%s\t%.3g\t%s\t%s\t%s\n", name, value, asked, unit, what);
+    fflush(stdout);
+}
+
+#endif
