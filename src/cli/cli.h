@@ -17,6 +17,11 @@
  *     replay_worker.c  one replay, in a process of its own
  *     plan.c      from a trace to what each thread does
  *     trace_read.c  reads a trace file
+ *   profile.c     cairn profile: arguments, tables
+ *     profile_file.c  reads a profile; its sites with their stacks
+ *     symbols.c   from addresses to functions and lines
+ *     flame.c     a profile as a picture
+ *     leaks.c     what cairn run does with profiles
  *   numbers.c, table.c   numbers for people; a hash table
  */
 #ifndef CLI_CLI_H
@@ -43,6 +48,7 @@ struct subcommand {
 int options_command(int argc, char **argv);
 int pool_command(int argc, char **argv);
 int run_command(int argc, char **argv);
+int profile_command(int argc, char **argv);
 int replay_command(int argc, char **argv);
 int trace_command(int argc, char **argv);
 

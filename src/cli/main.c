@@ -15,6 +15,7 @@ static const struct subcommand subcommands[] = {
     {"trace", "record every allocation of a program", trace_command},
     {"replay", "compare allocators on a recorded trace", replay_command},
     {"pool", "make, show, check and recover pools in files", pool_command},
+    {"profile", "show a heap profile: which functions hold how much", profile_command},
     {"options", "print the options that CAIRN_CONF knows", options_command},
     {"help", "explain a command", help_command},
 };

@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "input.h"
 #include "launch.h"
+#include "leaks.h"
 #include "library.h"
 #include "program.h"
 #include "results.h"
@@ -25,6 +26,9 @@ static const char help[] =
     "  --rounds N            run N times, in turns with --compare, and show the medians\n"
     "  --stats               show all statistics, per size class too\n"
     "  --json FILE           write everything to FILE as JSON; '-' is standard output\n"
+    "  --profile FILE        write a heap profile to FILE, compressed, for `cairn profile` and pprof; those of\n"
+    "                        further processes to FILE.PID\n"
+    "  --leaks               name the stacks whose blocks are live at exit; every call is observed, which is slow\n"
     "  -h, --help            this text\n\n"
     "The exit status is PROGRAM's, 128 + n if signal n ended it; 125 if cairn itself failed, 126 if PROGRAM\n"
     "cannot be run on Cairn, 127 if it is not found.  CAIRN_LIBRARY may name another libcairn.so.\n";
@@ -33,7 +37,8 @@ static const char help[] =
 struct request {
     char *conf; /* CAIRN_CONF for the program, without what the command adds */
     const char *json;
-    bool compare, stats;
+    const char *profile; /* FILE, or NULL */
+    bool compare, stats, leaks;
     unsigned rounds;
     char **arguments; /* of the program, which is the first */
 };
@@ -87,6 +92,8 @@ static enum parsed parse(struct request *request, int argc, char **argv)
                                           {"rounds", required_argument, NULL, 'r'},
                                           {"stats", no_argument, NULL, 's'},
                                           {"json", required_argument, NULL, 'j'},
+                                          {"profile", required_argument, NULL, 'p'},
+                                          {"leaks", no_argument, NULL, 'l'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
     int option;
@@ -99,11 +106,17 @@ static enum parsed parse(struct request *request, int argc, char **argv)
         case 'r': good = set_rounds(request, optarg); break;
         case 's': request->stats = true; break;
         case 'j': request->json = optarg; break;
+        case 'p': request->profile = optarg; break;
+        case 'l': request->leaks = true; break;
         case 'h': return PARSED_HELP;
         default: good = false; /* getopt has said why */
         }
     }
     request->arguments = argv + optind;
+    if (good && (request->profile != NULL || request->leaks) && (request->compare || request->rounds > 1)) {
+        complain("run: --profile and --leaks are for one run, without --compare and --rounds");
+        good = false;
+    }
     if (good && optind == argc) {
         complain("run: which program? `cairn run --help` says more");
         good = false;
@@ -181,19 +194,51 @@ static int run_rounds(const struct launch *launch, struct results *results)
     return STATUS_TROUBLE;
 }
 
+/* What the library is asked for besides its statistics: profiles in a folder of their own.  To be freed. */
+static char *conf_with_profile(const struct request *request, const char *profiles)
+{
+    if (profiles == NULL)
+        return text_of("%s", request->conf);
+    return text_of("%s%sprofile:on,profile_format:pprof,profile_file:%s/%%p%s", request->conf,
+                   request->conf[0] != 0 ? "," : "", profiles, request->leaks ? ",profile_interval:1" : "");
+}
+
+static int take_profiles(const struct request *request, const struct results *results, const char *profiles)
+{
+    const struct series *series = &results->series[ON_CAIRN];
+    int process = series->count > 0 ? series->runs[series->count - 1].process : 0;
+    bool good = request->profile == NULL || profiles_keep(profiles, process, request->profile);
+    if (request->leaks && !profiles_print_leaks(profiles, process))
+        good = false;
+    return good ? 0 : STATUS_TROUBLE;
+}
+
 static int run_in_folder(const struct request *request, struct results *results)
 {
+    bool profiled = request->profile != NULL || request->leaks;
     char *folder = make_folder();
     if (folder == NULL)
         return STATUS_TROUBLE;
+    char *profiles = profiled ? make_folder() : NULL;
+    if (profiled && profiles == NULL) {
+        remove_folder(folder);
+        return STATUS_TROUBLE;
+    }
+    char *conf = conf_with_profile(request, profiles);
     struct launch launch = {.file = results->file, .arguments = results->arguments, .folder = folder};
     launch_catch_signals();
-    launch_prepare(&launch, results->library, request->conf);
+    launch_prepare(&launch, results->library, conf);
     for (int i = 0; i < ALLOCATOR_COUNT; i++)
         results->series[i].runs = allocate(results->rounds, sizeof(struct outcome));
     int status = run_rounds(&launch, results);
     launch_release(&launch);
+    free(conf);
     remove_folder(folder);
+    if (profiles != NULL) {
+        if (status == 0)
+            status = take_profiles(request, results, profiles);
+        remove_folder(profiles);
+    }
     return status;
 }
 

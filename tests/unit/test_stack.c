@@ -6,6 +6,7 @@
 #include "observe/stack.h"
 #include "os/os.h"
 
+#include <gnu/libc-version.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -216,9 +217,10 @@ static void steps_from_nonsense(void **state)
     (void)state;
     uint64_t random = check_seed();
     struct os_object libc;
-    CHECK(os_object_at((uintptr_t)qsort, &libc) && libc.unwind_table != NULL && !libc.is_program);
+    CHECK(os_object_at((uintptr_t)gnu_get_libc_version, &libc) && libc.unwind_table != NULL &&
+          !libc.is_program);
     CHECK(os_object_at((uintptr_t)run_made, &libc) && libc.is_program);
-    CHECK(os_object_at((uintptr_t)qsort, &libc));
+    CHECK(os_object_at((uintptr_t)gnu_get_libc_version, &libc));
     for (unsigned i = 0; i < 200000; i++) {
         struct frame frame = {{0}, 0, check_below(&random, 2) != 0, 0};
         for (unsigned r = 0; r < CPU_REGISTERS; r++)
