@@ -5,6 +5,7 @@
 #include "engine/span.h"
 #include "os/os.h"
 #include "os/report.h"
+#include "pool/announce.h"
 #include "pool/depot.h"
 #include "pool/thread.h"
 
@@ -258,7 +259,7 @@ cairn_pool *cairn_pool_create(const cairn_pool_config *given)
     const char *fault = fault_of(&config);
     if (fault != NULL)
         return thread_fail(EINVAL, fault);
-    struct cairn_pool *pool = pool_make(&config, ops_of(&config), NULL);
+    struct cairn_pool *pool = pool_make(&config, announce_choose(ops_of(&config), &config), NULL);
     if (pool == NULL)
         return thread_fail(ENOMEM, config.buffer != NULL ? "the buffer is too small for a pool of this class"
                                                          : "the system has no memory for a pool");

@@ -101,6 +101,7 @@ struct cairn_pool {
     struct cairn_pool *left, *right;    /* pools in buffers by address; buffers.c */
     struct pool_file *file;             /* persist/file.h, for a pool in a file; NULL: it is in none */
     uintptr_t range, range_size; /* where its blocks are, if the page map may not know yet; size 0: it does */
+    struct announced *announced; /* under valgrind or a sanitizer: announce.c; else NULL */
     struct span extent;          /* what the page map says of every extent: size class CLASS_EXTENT */
     void *state;                 /* of the class: struct heap, struct fit, ... */
 };

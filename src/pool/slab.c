@@ -34,7 +34,8 @@ static bool uses_one_cache(const struct cairn_pool *pool)
 /* Whether api.c may serve it. */
 static bool is_quick(const struct cairn_pool *pool)
 {
-    return (pool->flags & CAIRN_POOL_ZERO) == 0 && pool->alignment <= BLOCK_ALIGN && !uses_one_cache(pool);
+    return (pool->flags & CAIRN_POOL_ZERO) == 0 && pool->alignment <= BLOCK_ALIGN && !uses_one_cache(pool) &&
+           pool->announced == NULL;
 }
 
 /* What the one cache and the descriptors of every page need, in the buffer behind the handle. */
