@@ -35,7 +35,8 @@
     __atomic_compare_exchange_n((p), (expected), (desired), false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
 
 /* Adds to a counter that several threads write. */
-#define add_relaxed(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+#define fetch_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define add_relaxed(p, v) ((void)fetch_add_relaxed((p), (v)))
 
 /* Adds to a counter that only the caller's thread (or lock) writes and that others may read. */
 #define count_up(p, v) store_relaxed((p), load_relaxed(p) + (v))

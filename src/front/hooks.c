@@ -4,6 +4,7 @@
 
 #include "front/process.h"
 #include "observe/hooks.h"
+#include "observe/tool.h"
 #include "os/os.h"
 
 #include <errno.h>
@@ -217,6 +218,24 @@ void *cairn_hook_fail(int error, const char *message)
     return thread_fail(error, message);
 }
 
+static void before_fork(void)
+{
+    hooks_before_fork();
+    tool_fork_all(TOOL_FORK_BEFORE);
+}
+
+static void after_fork_parent(void)
+{
+    tool_fork_all(TOOL_FORK_PARENT);
+    hooks_after_fork_parent();
+}
+
+static void after_fork_child(void)
+{
+    tool_fork_all(TOOL_FORK_CHILD);
+    hooks_after_fork_child();
+}
+
 /* Registered once, by whoever pushes first; the heap's own handlers are registered by then, so these run before them. */
 static void watch_forks(void)
 {
@@ -228,7 +247,7 @@ static void watch_forks(void)
     store_relaxed(&done, true);
     lock_release(&lock);
     if (first) /* may allocate */
-        os_fork_hooks(hooks_before_fork, hooks_after_fork_parent, hooks_after_fork_child);
+        os_fork_hooks(before_fork, after_fork_parent, after_fork_child);
 }
 
 static const char *words_of(int error)

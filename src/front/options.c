@@ -2,6 +2,7 @@
 #include "front/options.h"
 
 #include "base/print.h"
+#include "observe/tool.h"
 #include "os/os.h"
 #include "os/report.h"
 
@@ -18,6 +19,10 @@ struct values {
     uint64_t source, limit, soft_limit, purge_delay, keep, stats, stats_format, stats_signal, profile,
         profile_interval, profile_format, profile_signal, abort_conf, confirm_conf;
     char stats_file[STATS_FILE_MAX], trace[STATS_FILE_MAX], profile_file[PROFILE_FILE_MAX];
+    uint64_t hook_leaks, hook_format, hook_limit, hook_guard_every, hook_fault_nth, hook_fault_every,
+        hook_fault_ppm, hook_fault_seed, hook_fault_line, hook_fault_size;
+    char hook_output[STATS_FILE_MAX], hook_trace[STATS_FILE_MAX], hook_guard[STATS_FILE_MAX],
+        hook_fault_file[STATS_FILE_MAX], hook_fault_function[STATS_FILE_MAX];
 };
 
 /* OPTION(key, kind, default as text, lowest, highest, choices, what it does) */
@@ -51,6 +56,33 @@ struct values {
            "the form of the profile: protocol buffer, or gperftools' text")                                    \
     OPTION(profile_signal, KIND_NUMBER, "0", 0, 64, "",                                                        \
            "number of a signal that starts a profile, and when one is on writes it and stops; 0: none")        \
+    OPTION(                                                                                                    \
+        hook_leaks, KIND_CHOICE, "off", 0, 0, "off|on|exit",                                                   \
+        "calls through <cairn/hooks.h>: keep live blocks by place; exit: print them when the process exits")   \
+    OPTION(hook_format, KIND_CHOICE, "text", 0, 0, "text|json", "the form of what hook_leaks prints")          \
+    OPTION(hook_output, KIND_TEXT, "", 0, 0, "",                                                               \
+           "file for what hook_leaks prints, %p in it is the process id; empty: standard error")               \
+    OPTION(hook_trace, KIND_TEXT, "", 0, 0, "",                                                                \
+           "file for a trace of the calls through <cairn/hooks.h>, %p in it is the process id; empty: none")   \
+    OPTION(hook_limit, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                     \
+           "live bytes that each place that calls through <cairn/hooks.h> may have")                           \
+    OPTION(hook_guard, KIND_TEXT, "", 0, 0, "",                                                                \
+           "functions, a star stands for any text, whose blocks lie against an inaccessible page")             \
+    OPTION(hook_guard_every, KIND_NUMBER, "1", 1, UINT64_MAX, "",                                              \
+           "guard only every so many of those blocks")                                                         \
+    OPTION(hook_fault_nth, KIND_NUMBER, "0", 0, UINT64_MAX, "",                                                \
+           "calls through <cairn/hooks.h>: let the allocation of this number fail; 0: none")                   \
+    OPTION(hook_fault_every, KIND_NUMBER, "0", 0, UINT64_MAX, "",                                              \
+           "let every so many allocations fail; 0: none")                                                      \
+    OPTION(hook_fault_ppm, KIND_NUMBER, "0", 0, 1000000, "",                                                   \
+           "let so many of a million allocations fail, by chance")                                             \
+    OPTION(hook_fault_seed, KIND_NUMBER, "0", 0, UINT64_MAX, "",                                               \
+           "of that chance: the same seed lets the same allocations fail; 0: from the clock")                  \
+    OPTION(hook_fault_file, KIND_TEXT, "", 0, 0, "",                                                           \
+           "count and fail allocations of these files only, a star stands for any text")                       \
+    OPTION(hook_fault_function, KIND_TEXT, "", 0, 0, "", "of these functions only")                            \
+    OPTION(hook_fault_line, KIND_NUMBER, "0", 0, INT32_MAX, "", "of this line only; 0: any")                   \
+    OPTION(hook_fault_size, KIND_SIZE, "0", 0, SIZE_MAX, "", "of this size and above only")                    \
     OPTION(abort_conf, KIND_BOOL, "false", 0, 0, "", "a bad key or value in " VARIABLE " ends the process")    \
     OPTION(confirm_conf, KIND_BOOL, "false", 0, 0, "", "print the options in force at start")
 
@@ -290,6 +322,27 @@ static void apply_profile(const struct values *values, struct profile_settings *
     memcpy(profile->file, values->profile_file, sizeof values->profile_file);
 }
 
+static void apply_tools(const struct values *values)
+{
+    struct tool_settings *tools = &tool_settings;
+    tools->leaks = values->hook_leaks != 0;
+    tools->leaks_flags =
+        (values->hook_leaks == 2 ? CAIRN_TOOL_AT_EXIT : 0) | (values->hook_format == 1 ? CAIRN_TOOL_JSON : 0);
+    tools->limit = values->hook_limit;
+    tools->guard_every = values->hook_guard_every;
+    tools->fault_nth = values->hook_fault_nth;
+    tools->fault_every = values->hook_fault_every;
+    tools->fault_ppm = values->hook_fault_ppm;
+    tools->fault_seed = values->hook_fault_seed;
+    tools->fault_line = (int)values->hook_fault_line;
+    tools->fault_size = values->hook_fault_size;
+    tools->output = values->hook_output;
+    tools->trace = values->hook_trace;
+    tools->guard = values->hook_guard;
+    tools->fault_file = values->hook_fault_file;
+    tools->fault_function = values->hook_fault_function;
+}
+
 static void apply(const struct values *values, struct heap_config *heap, struct observe_settings *observe)
 {
     heap->source = values->source == 1 ? &source_brk : &source_os;
@@ -302,6 +355,7 @@ static void apply(const struct values *values, struct heap_config *heap, struct 
     observe->stats_signal = (int)values->stats_signal;
     memcpy(observe->stats_file, values->stats_file, sizeof values->stats_file);
     memcpy(observe->trace_file, values->trace, sizeof values->trace);
+    apply_tools(values);
 }
 
 void options_load(struct heap_config *heap, struct observe_settings *observe,

@@ -75,8 +75,8 @@ void hooks_leave(struct hook_slot *slot);
 
 /* ---- For changes --------------------------------------------------------------------------------- */
 
-/* NULL with *error an errno.  `bottom` has every function, and is the same each time. */
-struct cairn_hook *hooks_push(const cairn_interface *interface, const cairn_interface *bottom, bool alone,
+/* NULL with *error an errno.  `heap` is the bottom: it has every function, and is the same each time. */
+struct cairn_hook *hooks_push(const cairn_interface *interface, const cairn_interface *heap, bool alone,
                               int *error);
 int hooks_remove(struct cairn_hook *hook); /* 0, EINVAL or ENOMEM */
 bool hooks_grace(void);                    /* false: the caller is inside */

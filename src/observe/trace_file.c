@@ -44,9 +44,10 @@ struct lane {
 
 struct trace_file {
     int fd;
-    int error;       /* errno of the first write that failed; 0: none; under `writing` */
-    bool ended;      /* nothing is written any more; under `writing` */
-    bool by_counter; /* ticks are the processor's, not nanoseconds; constant */
+    int error;        /* errno of the first write that failed; 0: none; under `writing` */
+    bool ended;       /* nothing is written any more; under `writing` */
+    uint64_t written; /* events in the file; under `writing` */
+    bool by_counter;  /* ticks are the processor's, not nanoseconds; constant */
     struct lock writing;
     struct lane lanes[LANES];
 };
@@ -104,21 +105,36 @@ static bool write_out(struct trace_file *file, const void *data, size_t size)
     return file->error == 0 && !file->ended;
 }
 
-/* Fills in the header in front of a chunk's contents and writes both. */
-static bool write_chunk(struct trace_file *file, uint8_t *chunk, size_t size, enum chunk_type type,
-                        unsigned lane, uint32_t records, uint64_t base)
+/* What the header of a chunk says of it; and how many of the records are events. */
+struct chunk {
+    enum chunk_type type;
+    unsigned lane;
+    uint32_t records, events;
+    uint64_t base;
+};
+
+/* Fills in the header in front of a chunk's contents and writes both.  Under `writing`. */
+static bool write_locked(struct trace_file *file, uint8_t *bytes, size_t size, const struct chunk *chunk)
 {
-    uint8_t *at = chunk;
-    memcpy(at, "CHNK", 4);
-    at = put_fixed(at + 4, type, 2);
-    at = put_fixed(at, lane, 2);
+    uint8_t *at = bytes;
+    memcpy(at, (const char[]){'C', 'H', 'N', 'K'}, 4);
+    at = put_fixed(at + 4, chunk->type, 2);
+    at = put_fixed(at, chunk->lane, 2);
     at = put_fixed(at, size - CHUNK_HEADER, 4);
-    at = put_fixed(at, records, 4);
-    at = put_fixed(at, base, 8);
-    lock_take(&file->writing);
+    at = put_fixed(at, chunk->records, 4);
+    at = put_fixed(at, chunk->base, 8);
     at = put_fixed(at, os_now_ns(), 8);
     (void)put_fixed(at, trace_file_now(file), 8);
-    bool done = write_out(file, chunk, size);
+    bool done = write_out(file, bytes, size);
+    if (done)
+        file->written += chunk->events;
+    return done;
+}
+
+static bool write_chunk(struct trace_file *file, uint8_t *bytes, size_t size, const struct chunk *chunk)
+{
+    lock_take(&file->writing);
+    bool done = write_locked(file, bytes, size, chunk);
     lock_release(&file->writing);
     return done;
 }
@@ -161,6 +177,7 @@ static bool begin(struct trace_file *file, const char *path)
     lock_take(&file->writing);
     file->fd = fd;
     file->error = 0;
+    file->written = 0;
     file->ended = false;
     bool good = write_file_header(file);
     file->ended = !good;
@@ -199,8 +216,9 @@ static void lane_flush(struct trace_file *file, struct lane *lane)
 {
     if (lane->records == 0)
         return;
-    unsigned number = (unsigned)(lane - file->lanes);
-    if (!write_chunk(file, lane->buffer, lane->used, CHUNK_EVENTS, number, lane->records, lane->base))
+    struct chunk chunk = {CHUNK_EVENTS, (unsigned)(lane - file->lanes), lane->records, lane->unwritten,
+                          lane->base};
+    if (!write_chunk(file, lane->buffer, lane->used, &chunk))
         count_up(&lane->lost, lane->unwritten);
     lane->used = CHUNK_HEADER;
     lane->records = lane->unwritten = 0;
@@ -337,6 +355,7 @@ void trace_file_site(struct trace_file *file, const struct trace_site *site)
 {
     uint8_t chunk[CHUNK_HEADER + SITE_BYTES];
     uint8_t *at = chunk + CHUNK_HEADER;
+    struct chunk what = {.type = CHUNK_SITES, .records = 1};
     unsigned frames = site->frame_count < SITE_FRAMES_MAX ? site->frame_count : SITE_FRAMES_MAX;
     at = put_varint(at, site->id);
     at = put_varint(at, site->line > 0 ? (uint64_t)site->line : 0);
@@ -345,8 +364,7 @@ void trace_file_site(struct trace_file *file, const struct trace_site *site)
     at = put_varint(at, frames);
     for (unsigned i = 0; i < frames; i++)
         at = put_varint(at, site->frames[i]);
-    (void)write_chunk(file, chunk, (size_t)(at - chunk), CHUNK_SITES, 0, 1,
-                      0); /* a failure is kept in error */
+    (void)write_chunk(file, chunk, (size_t)(at - chunk), &what); /* a failure is kept in error */
 }
 
 /* ---- Flush, end, fork ---------------------------------------------------------------------------- */
@@ -381,6 +399,7 @@ uint64_t trace_file_events(const struct trace_file *file, uint64_t *lost)
 static void write_mappings(struct trace_file *file)
 {
     uint8_t *chunk = file->lanes[0].buffer;
+    struct chunk what = {.type = CHUNK_MAPPINGS};
     int fd = os_open_file("/proc/self/maps");
     ptrdiff_t got;
     if (fd < 0)
@@ -388,7 +407,7 @@ static void write_mappings(struct trace_file *file)
     lane_wait(&file->lanes[0]);
     lane_flush(file, &file->lanes[0]);
     while ((got = os_read(fd, chunk + CHUNK_HEADER, LANE_BYTES - CHUNK_HEADER)) > 0)
-        (void)write_chunk(file, chunk, CHUNK_HEADER + (size_t)got, CHUNK_MAPPINGS, 0, 0, 0);
+        (void)write_chunk(file, chunk, CHUNK_HEADER + (size_t)got, &what);
     lane_release(&file->lanes[0]);
     os_close(fd);
 }
@@ -399,10 +418,10 @@ bool trace_file_end(struct trace_file *file)
     uint8_t end[CHUNK_HEADER + 16];
     trace_file_flush(file);
     write_mappings(file);
-    uint64_t events = trace_file_events(file, &lost);
-    (void)put_fixed(put_fixed(end + CHUNK_HEADER, events - lost, 8), lost, 8);
-    (void)write_chunk(file, end, sizeof end, CHUNK_END, 0, 0, 0);
+    (void)trace_file_events(file, &lost);
     lock_take(&file->writing);
+    (void)put_fixed(put_fixed(end + CHUNK_HEADER, file->written, 8), lost, 8);
+    (void)write_locked(file, end, sizeof end, &(struct chunk){.type = CHUNK_END});
     file->ended = true;
     int error = file->error;
     lock_release(&file->writing);

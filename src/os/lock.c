@@ -40,6 +40,15 @@ void lock_take_for_fork(struct lock *lock)
     store_relaxed(&lock->fork_thread, os_thread_id());
 }
 
+/* Without the check of ranks. */
+void lock_take_next_for_fork(struct lock *lock)
+{
+    uint32_t expected = 0;
+    if (!cas_acquire(&lock->state, &expected, 1)) /* pairs with lock_release */
+        lock_wait(lock);
+    store_relaxed(&lock->fork_thread, os_thread_id());
+}
+
 void lock_release_after_fork(struct lock *lock)
 {
     store_relaxed(&lock->fork_thread, 0);

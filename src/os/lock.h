@@ -28,10 +28,13 @@ enum lock_rank {
     LOCK_RANK_DEPOT = 6,      /* the pages that pools get theirs from */
     LOCK_RANK_CHECKPOINT = 7, /* a checkpoint that is being taken */
 
-    LOCK_RANK_HOOKS = 20,    /* the stack of interfaces */
+    LOCK_RANK_HOOKS = 18,    /* the stack of interfaces */
+    LOCK_RANK_TOOLS = 19,    /* the list of ready interfaces in place */
+    LOCK_RANK_TOOL = 20,     /* what one of them keeps */
     LOCK_RANK_RECORDER = 21, /* starting and ending a trace */
     LOCK_RANK_WATCH = 22,    /* the books of what watches a heap; held by who forks with all of the above */
     LOCK_RANK_TRACE = 23,    /* writing a trace to its file */
+    LOCK_RANK_PLACES = 24,    /* the places that calls come from */
 };
 
 struct lock {
@@ -42,6 +45,8 @@ struct lock {
 };
 
 void lock_take_for_fork(struct lock *lock);
+void lock_take_next_for_fork(
+    struct lock *lock); /* one more of the rank of those held, in an order that all keep */
 void lock_release_after_fork(struct lock *lock); /* in the parent, and in the child */
 
 void lock_wait(struct lock *lock);

@@ -77,6 +77,13 @@ void os_thread_value_set(void *value);
 /* Around fork: `before` in the parent, then `parent` there and `child` in the child. */
 void os_fork_hooks(void (*before)(void), void (*parent)(void), void (*child)(void));
 
+/* Runs `handler` with the address when the program touches memory that it may not, then does what was set up before, as
+ * a rule the process's end. */
+bool os_on_fault(void (*handler)(uintptr_t address));
+
+/* "function+offset (file)" of the code at `address`, as far as the dynamic linker knows. */
+void os_address_name(char *out, size_t size, const void *address);
+
 /* Runs `handler` on each signal `number`, for as long as the program installs no other. */
 bool os_on_signal(int number, void (*handler)(int));
 

@@ -118,6 +118,49 @@ void os_fork_hooks(void (*before)(void), void (*parent)(void), void (*child)(voi
     (void)pthread_atfork(before, parent, child);
 }
 
+static void (*fault_handler)(uintptr_t address); /* constant once installed */
+static struct sigaction fault_before;
+
+/* Whoever was there before has the last word; if nobody was, the access is made again, and ends the process in its place. */
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    fault_handler((uintptr_t)info->si_addr);
+    errno = saved;
+    if ((fault_before.sa_flags & SA_SIGINFO) != 0)
+        fault_before.sa_sigaction(number, info, context);
+    else if (fault_before.sa_handler != SIG_DFL && fault_before.sa_handler != SIG_IGN)
+        fault_before.sa_handler(number);
+    else
+        (void)signal(number, SIG_DFL);
+}
+
+bool os_on_fault(void (*handler)(uintptr_t address))
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = on_fault;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    fault_handler = handler;
+    return sigaction(SIGSEGV, &action, &fault_before) == 0;
+}
+
+void os_address_name(char *out, size_t size, const void *address)
+{
+    Dl_info info;
+    if (dladdr(address, &info) == 0 || info.dli_fname == NULL) {
+        print_to_buffer(out, size, "%p", address);
+        return;
+    }
+    const char *slash = strrchr(info.dli_fname, '/');
+    const char *file = slash != NULL ? slash + 1 : info.dli_fname;
+    if (info.dli_sname != NULL)
+        print_to_buffer(out, size, "%s+%zu (%s)", info.dli_sname,
+                        (size_t)((uintptr_t)address - (uintptr_t)info.dli_saddr), file);
+    else
+        print_to_buffer(out, size, "%s+%p", file, (void *)((uintptr_t)address - (uintptr_t)info.dli_fbase));
+}
+
 bool os_on_signal(int number, void (*handler)(int))
 {
     struct sigaction action;

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "front/options.h"
+#include "observe/tool.h"
 #include "os/os.h"
 
 bool __wrap_os_is_privileged(void);
@@ -51,6 +52,28 @@ static void defaults(void **state)
         is_default();
         assert_string_equal(said, "");
     }
+}
+
+static void every_hook_key(void **state)
+{
+    (void)state;
+    load(
+        "hook_leaks:exit,hook_format:json,hook_output:o,hook_trace:t,hook_limit:2K,hook_guard:g*,hook_guard_every:3,"
+        "hook_fault_nth:4,hook_fault_every:5,hook_fault_ppm:6,hook_fault_seed:7,hook_fault_file:f.c,"
+        "hook_fault_function:fn,hook_fault_line:8,hook_fault_size:9K");
+    assert_string_equal(said, "");
+    const struct tool_settings *t = &tool_settings;
+    CHECK(t->leaks && t->leaks_flags == (CAIRN_TOOL_AT_EXIT | CAIRN_TOOL_JSON) && t->limit == 2 * KiB);
+    CHECK(t->guard_every == 3 && t->fault_nth == 4 && t->fault_every == 5 && t->fault_ppm == 6 &&
+          t->fault_seed == 7);
+    CHECK(t->fault_line == 8 && t->fault_size == 9 * KiB);
+    assert_string_equal(t->output, "o");
+    assert_string_equal(t->trace, "t");
+    assert_string_equal(t->guard, "g*");
+    assert_string_equal(t->fault_file, "f.c");
+    assert_string_equal(t->fault_function, "fn");
+    load("hook_leaks:on");
+    CHECK(t->leaks && t->leaks_flags == 0 && t->limit == SIZE_MAX && t->guard[0] == 0 && t->fault_nth == 0);
 }
 
 static void every_key(void **state)
@@ -197,11 +220,15 @@ static void in_force_is_printed(void **state)
 {
     (void)state;
     load("confirm_conf:true,limit:3K,stats:exit,stats_file:x y,source:brk");
-    assert_string_equal(said,
-                        "cairn: options in force: source:brk,limit:3072,soft_limit:none,purge_delay:500,"
-                        "keep:1048576,stats:exit,stats_format:text,stats_file:x y,stats_signal:0,trace:,"
-                        "profile:off,profile_interval:524288,profile_file:cairn-profile.%p,"
-                        "profile_format:pprof,profile_signal:0,abort_conf:false,confirm_conf:true\n");
+    assert_string_equal(
+        said,
+        "cairn: options in force: source:brk,limit:3072,soft_limit:none,purge_delay:500,"
+        "keep:1048576,stats:exit,stats_format:text,stats_file:x y,stats_signal:0,trace:,"
+        "profile:off,profile_interval:524288,profile_file:cairn-profile.%p,"
+        "profile_format:pprof,profile_signal:0,hook_leaks:off,hook_format:text,hook_output:,"
+        "hook_trace:,hook_limit:none,hook_guard:,hook_guard_every:1,hook_fault_nth:0,"
+        "hook_fault_every:0,hook_fault_ppm:0,hook_fault_seed:0,hook_fault_file:,"
+        "hook_fault_function:,hook_fault_line:0,hook_fault_size:0,abort_conf:false,confirm_conf:true\n");
 }
 
 /* ---- abort_conf ---------------------------------------------------------------------------------- */
@@ -234,10 +261,38 @@ static void abort_conf_makes_mistakes_fatal(void **state)
 
 /* ---- The tables ---------------------------------------------------------------------------------- */
 
-static const char *const keys[] = {
-    "source",       "limit",          "soft_limit",     "purge_delay", "keep",        "stats",
-    "stats_format", "stats_file",     "stats_signal",   "trace",       "profile",     "profile_interval",
-    "profile_file", "profile_format", "profile_signal", "abort_conf",  "confirm_conf"};
+static const char *const keys[] = {"source",
+                                   "limit",
+                                   "soft_limit",
+                                   "purge_delay",
+                                   "keep",
+                                   "stats",
+                                   "stats_format",
+                                   "stats_file",
+                                   "stats_signal",
+                                   "trace",
+                                   "profile",
+                                   "profile_interval",
+                                   "profile_file",
+                                   "profile_format",
+                                   "profile_signal",
+                                   "hook_leaks",
+                                   "hook_format",
+                                   "hook_output",
+                                   "hook_trace",
+                                   "hook_limit",
+                                   "hook_guard",
+                                   "hook_guard_every",
+                                   "hook_fault_nth",
+                                   "hook_fault_every",
+                                   "hook_fault_ppm",
+                                   "hook_fault_seed",
+                                   "hook_fault_file",
+                                   "hook_fault_function",
+                                   "hook_fault_line",
+                                   "hook_fault_size",
+                                   "abort_conf",
+                                   "confirm_conf"};
 
 static void tables_name_every_key(void **state)
 {
@@ -273,6 +328,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(every_key),
+        cmocka_unit_test(every_hook_key),
         cmocka_unit_test(sizes),
         cmocka_unit_test(bad_values_are_named_and_ignored),
         cmocka_unit_test(bad_keys_are_named_and_ignored),

@@ -1,0 +1,152 @@
+/* tools.c - the calls of <cairn/tools.h>: tools are made in observe/, and put in place here. */
+#include "cairn/tools.h"
+
+#include "front/process.h"
+#include "observe/tool.h"
+#include "os/os.h"
+#include "os/report.h"
+
+#include <errno.h>
+
+static cairn_tool *start(struct cairn_tool *tool)
+{
+    if (tool == NULL)
+        return NULL;
+    tool->hook = cairn_hook_push(&tool->interface);
+    if (tool->hook == NULL) {
+        if (tool->kind->end != NULL)
+            (void)tool->kind->end(tool);
+        tool_release(tool);
+        return NULL; /* errno and words are the hook's */
+    }
+    tool_enlist(tool);
+    return tool;
+}
+
+cairn_tool *cairn_leaks_start(const cairn_leaks_config *config)
+{
+    return start(leaks_make(config));
+}
+
+cairn_tool *cairn_faults_start(const cairn_faults_config *config)
+{
+    return start(faults_make(config));
+}
+
+cairn_tool *cairn_limits_start(const cairn_limits_config *config)
+{
+    return start(limits_make(config));
+}
+
+cairn_tool *cairn_guard_start(const cairn_guard_config *config)
+{
+    return start(guard_make(config));
+}
+
+cairn_tool *cairn_tracing_start(const cairn_tracing_config *config)
+{
+    return start(tracing_make(config));
+}
+
+static int fail_place(void)
+{
+    (void)thread_fail(EINVAL, "this tool is not in place");
+    return -1;
+}
+
+int cairn_tool_print(cairn_tool *tool, int fd, cairn_stats_format format)
+{
+    if (!tool_is_listed(tool, NULL))
+        return fail_place();
+    return tool_print(tool, fd, format == CAIRN_STATS_JSON) ? 0 : -1;
+}
+
+cairn_hook *cairn_tool_hook(cairn_tool *tool)
+{
+    return tool->hook;
+}
+
+/* The grace comes first as a question: whoever is inside an interface may not wait, so nothing is begun. */
+int cairn_tool_stop(cairn_tool *tool)
+{
+    if (cairn_hook_grace() != 0)
+        return -1;
+    if (!tool_delist(tool))
+        return fail_place();
+    if (cairn_hook_remove(tool->hook) != 0) {
+        tool_enlist(tool);
+        return -1;
+    }
+    (void)cairn_hook_grace();
+    bool whole = tool->kind->end == NULL || tool->kind->end(tool);
+    int error = os_errno_get();
+    tool_release(tool);
+    if (whole)
+        return 0;
+    (void)thread_fail(error, "part of the trace could not be written");
+    return -1;
+}
+
+int cairn_leaks_visit(cairn_tool *leaks, int (*visit)(const cairn_leak *leak, void *context), void *context)
+{
+    return tool_is_listed(leaks, &leaks_kind) ? leaks_visit(leaks, visit, context) : fail_place();
+}
+
+uint64_t cairn_faults_count(cairn_tool *faults, uint64_t *failed)
+{
+    return faults_count(faults, failed);
+}
+
+/* ---- By options ---------------------------------------------------------------------------------- */
+
+static void started(const cairn_tool *tool, const char *key)
+{
+    if (tool == NULL)
+        report_warning(key, cairn_errormsg());
+}
+
+static void start_faults(const struct tool_settings *s)
+{
+    cairn_faults_config config = {
+        .struct_size = sizeof config,
+        .nth = s->fault_nth,
+        .every = s->fault_every,
+        .probability = (double)s->fault_ppm / 1e6,
+        .seed = s->fault_seed,
+        .where = {s->fault_file, s->fault_function, s->fault_line, s->fault_size, 0},
+    };
+    if (config.nth != 0 || config.every != 0 || s->fault_ppm != 0)
+        started(cairn_faults_start(&config), "CAIRN_CONF: hook_fault");
+}
+
+/* From the bottom: what places blocks, what refuses them, what looks on. */
+static void start_as_asked(const struct tool_settings *s)
+{
+    cairn_guard_config guard = {.struct_size = sizeof guard, .every = s->guard_every, .where.func = s->guard};
+    cairn_limits_config limits = {.struct_size = sizeof limits, .bytes = s->limit};
+    cairn_leaks_config leaks = {.struct_size = sizeof leaks, .flags = s->leaks_flags, .output = s->output};
+    cairn_tracing_config trace = {.struct_size = sizeof trace, .output = s->trace};
+    if (s->guard[0] != 0)
+        started(cairn_guard_start(&guard), "CAIRN_CONF: hook_guard");
+    if (s->limit != SIZE_MAX)
+        started(cairn_limits_start(&limits), "CAIRN_CONF: hook_limit");
+    start_faults(s);
+    if (s->leaks)
+        started(cairn_leaks_start(&leaks), "CAIRN_CONF: hook_leaks");
+    if (s->trace[0] != 0)
+        started(cairn_tracing_start(&trace), "CAIRN_CONF: hook_trace");
+}
+
+/* After the constructor of process.c, which reads the options. */
+__attribute__((constructor(102))) static void on_load(void)
+{
+    process_start();
+    if (tool_settings.guard != NULL) /* they were read */
+        start_as_asked(&tool_settings);
+}
+
+/* After the program's own destructors, which may free what would look like leaks. */
+__attribute__((destructor(102))) static void on_unload(void)
+{
+    tool_exit_all();
+}
