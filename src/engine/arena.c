@@ -72,6 +72,7 @@ static size_t take_from_chunks(struct heap *heap, struct arena *arena, size_t fi
         size_t clean = stop - at - here;
         dirty += here;
         chunk->dirty = (uint16_t)(chunk->dirty - here);
+        arena->dirty_pages -= here;
         if (chunk->purged > 0 && clean > 0) {
             size_t again = size_min(clean, chunk->purged);
             chunk->purged = (uint16_t)(chunk->purged - again);
@@ -200,6 +201,7 @@ void pages_return_hidden(struct heap *heap, struct arena *arena, size_t first, s
     count_down(&heap->counts.dirty_bytes, purged << PAGE_SHIFT);
     if (purged < end - first) {
         chunk->dirty = (uint16_t)(chunk->dirty + (end - first - purged));
+        arena->dirty_pages += end - first - purged;
         purge_requeue(heap, chunk);
     }
     note_room(arena, first, end);
@@ -229,6 +231,7 @@ const char *arena_check(const struct arena *arena)
         return "free pages miscounted";
     if (bits_next_set(arena->free, arena->pages, arena->capacity) != arena->capacity)
         return "free page beyond the end";
+    size_t dirty_pages = 0;
     for (size_t c = 0; c * CHUNK_PAGES < arena->pages; c++) {
         size_t from = c * CHUNK_PAGES;
         size_t dirty = 0;
@@ -238,6 +241,7 @@ const char *arena_check(const struct arena *arena)
             return "dirty pages miscounted";
         if (dirty > 0 && !arena->chunks[c].queued)
             return "dirty chunk is not in the queue";
+        dirty_pages += dirty;
     }
-    return NULL;
+    return dirty_pages == arena->dirty_pages ? NULL : "dirty pages do not add up";
 }

@@ -58,6 +58,9 @@ void arenas_release_all(struct heap *heap);
 /* The arena with the lowest address among those that end above `at`; NULL: none. */
 const struct arena *arena_above(const struct heap *heap, uintptr_t at);
 
+/* Takes the free pages for clean: the source is about to release or to empty them all. */
+void arena_forget_dirty(struct heap *heap, struct arena *arena);
+
 /* Gives free pages at the arena's end back, where the source can shrink. */
 void arena_shrink(struct heap *heap, struct arena *arena);
 

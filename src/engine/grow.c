@@ -113,7 +113,7 @@ static enum error add_arena(struct heap *heap, struct source *source, size_t siz
     arena->heap = heap;
     arena->source = source;
     arena->base = (uintptr_t)base;
-    arena->pages = arena->free_pages = arena->room = 0;
+    arena->pages = arena->free_pages = arena->dirty_pages = arena->room = 0;
     arena->is_stale = source->is_stale != NULL && source->is_stale(source, base, size);
     arena->next = NULL;
     for (size_t c = 0; c * CHUNK_PAGES < arena->capacity; c++)
@@ -219,7 +219,7 @@ struct arena *arena_adopt(struct heap *heap, struct source *source, uintptr_t ba
     arena->source = source;
     arena->base = base;
     arena->pages = pages;
-    arena->free_pages = arena->room = 0;
+    arena->free_pages = arena->dirty_pages = arena->room = 0;
     arena->next = NULL;
     heap->arenas = heap->last_arena = arena;
     count_up(&heap->counts.arenas, 1);
@@ -244,12 +244,7 @@ enum error grow(struct heap *heap, size_t pages, size_t align)
 /* Whether every page is free and clean. */
 static bool is_unused(const struct arena *arena)
 {
-    if (arena->free_pages != arena->pages)
-        return false;
-    for (size_t c = 0; c * CHUNK_PAGES < arena->pages; c++)
-        if (arena->chunks[c].dirty > 0)
-            return false;
-    return true;
+    return arena->free_pages == arena->pages && arena->dirty_pages == 0;
 }
 
 void arenas_release_all(struct heap *heap)
@@ -269,6 +264,17 @@ void arenas_release_all(struct heap *heap)
             meta_unmap(heap, arena->chunks, arena->meta_mapped);
     }
     heap->arenas = heap->last_arena = NULL;
+}
+
+void arena_forget_dirty(struct heap *heap, struct arena *arena)
+{
+    if (arena->dirty_pages == 0)
+        return;
+    for (size_t c = 0; c * CHUNK_PAGES < arena->pages; c++)
+        arena->chunks[c].dirty = 0;
+    bits_clear(arena->dirty, 0, arena->pages);
+    count_down(&heap->counts.dirty_bytes, arena->dirty_pages << PAGE_SHIFT);
+    arena->dirty_pages = 0;
 }
 
 void arena_release_if_unused(struct heap *heap, struct arena *arena)
@@ -308,6 +314,7 @@ void arena_shrink(struct heap *heap, struct arena *arena)
         size_t stop = size_min((at / CHUNK_PAGES + 1) * CHUNK_PAGES, arena->pages);
         size_t dirty = bits_count(arena->dirty, at, stop);
         chunk->dirty = (uint16_t)(chunk->dirty - dirty);
+        arena->dirty_pages -= dirty;
         count_down(&heap->counts.dirty_bytes, dirty << PAGE_SHIFT);
         /* What comes here later was never purged. */
         size_t left = bits_count(arena->free, at / CHUNK_PAGES * CHUNK_PAGES, at) - chunk->dirty;

@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-#define MOVE_PAGES_MIN 32   /* 128 KiB: from here on moving pages beats copying bytes */
+#define MOVE_PAGES_MIN 32 /* 128 KiB: from here on moving pages beats copying bytes */
+#define RELEASE_PAGES_MIN (16 * GiB >> PAGE_SHIFT) /* from here on a block's range goes as a whole */
 #define COPY_STEP (8 * MiB) /* copied at a time, and purged behind, where pages cannot move */
 
 /* ---- Making and freeing -------------------------------------------------------------------------- */
@@ -121,17 +122,30 @@ void *large_alloc(struct heap *heap, size_t size, size_t align, bool zero, enum 
     return (void *)span->base;
 }
 
-/* Under the lock: the pages [first, first + pages) of the span become free. */
-static void give(struct span *span, size_t first, size_t pages)
+/* Whether the pages are all that is used in their arena, so many that they are not to be purged in chunks. */
+static bool fills_arena(const struct arena *arena, size_t pages)
+{
+    return pages >= RELEASE_PAGES_MIN && arena->free_pages + pages == arena->pages;
+}
+
+/* Under the lock: the pages [first, first + pages) of the span become free; `clean`: they are known to be zero.  The
+ * last use of the span's arena. */
+static void give(struct span *span, size_t first, size_t pages, bool clean)
 {
     struct heap *heap = span_heap(span);
     struct arena *arena = span->arena;
-    bool dirty = true;
-    if (span->is_moved && arena->source->renew != NULL)
-        dirty =
-            !arena->source->renew(arena->source, (void *)arena_address(arena, first), pages << PAGE_SHIFT);
-    pages_give(heap, arena, first, pages, dirty);
+    struct source *source = arena->source;
+    bool whole = fills_arena(arena, pages) && arena != heap->arenas;
+    if (whole)
+        clean = true; /* what the source does not release, it empties */
+    else if (!clean && span->is_moved && source->renew != NULL)
+        clean = source->renew(source, (void *)arena_address(arena, first), pages << PAGE_SHIFT);
     count_down(&heap->counts.large_bytes, pages << PAGE_SHIFT);
+    pages_give(heap, arena, first, pages, !clean);
+    if (whole) {
+        arena_forget_dirty(heap, arena);
+        arena_release_if_unused(heap, arena);
+    }
 }
 
 bool large_free(struct span *span, void *block)
@@ -142,7 +156,7 @@ bool large_free(struct span *span, void *block)
         pagemap_find(block) == span && span->base == (uintptr_t)block && span->size_class == CLASS_LARGE;
     if (here) {
         unmap(heap, span);
-        give(span, span_first_page(span), span->pages);
+        give(span, span_first_page(span), span->pages, false);
         store_relaxed(&span->frees, 1);
         span_retire_descriptor(heap, span);
         store_relaxed(&heap->last_large, block);
@@ -173,7 +187,7 @@ static bool resize_in_place(struct span *span, size_t pages)
     lock_take(&heap->lock);
     if (pages < old) {
         note_size(heap, span, pages);
-        give(span, span_first_page(span) + pages, old - pages);
+        give(span, span_first_page(span) + pages, old - pages, false);
         span->pages = pages;
         purge_by_rules(heap);
     } else if (pages > old) {
@@ -230,12 +244,7 @@ static void retire_moved(struct span *span, size_t replaced, bool clean)
     struct heap *heap = span_heap(span);
     lock_take(&heap->lock);
     unmap(heap, span);
-    if (clean) {
-        pages_give(heap, span->arena, span_first_page(span), span->pages, false);
-        count_down(&heap->counts.large_bytes, span->pages << PAGE_SHIFT);
-    } else {
-        give(span, span_first_page(span), span->pages);
-    }
+    give(span, span_first_page(span), span->pages, clean);
     store_relaxed(&span->frees, 1);
     span_retire_descriptor(heap, span);
     end_replacing(heap, replaced);

@@ -61,6 +61,7 @@ void purge_enqueue(struct heap *heap, struct arena *arena, size_t first, size_t 
         struct chunk *chunk = &arena->chunks[at / CHUNK_PAGES];
         size_t stop = size_min((at / CHUNK_PAGES + 1) * CHUNK_PAGES, end);
         chunk->dirty = (uint16_t)(chunk->dirty + (stop - at));
+        arena->dirty_pages += stop - at;
         chunk->freed_at = now;
         purge_requeue(heap, chunk);
         at = stop;
@@ -101,6 +102,7 @@ static void hide_dirty(struct heap *heap, struct chunk *chunk, struct purging *p
         arena->free[word + i] &= ~purging->hidden[i];
     }
     arena->free_pages -= chunk->dirty;
+    arena->dirty_pages -= chunk->dirty;
     chunk->dirty = 0;
 }
 

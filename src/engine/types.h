@@ -254,6 +254,7 @@ struct arena {
     size_t pages;          /* now; grows and shrinks at the end if the source can */
     size_t capacity;       /* pages that the bit sets have room for; constant */
     size_t free_pages;
+    size_t dirty_pages;   /* free dirty pages: the sum of chunk.dirty */
     size_t room;          /* no free run here is longer than this; may be too high */
     uint64_t *free;       /* one bit per page */
     uint64_t *dirty;      /* one bit per page; says something about free pages only */

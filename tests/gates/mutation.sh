@@ -143,6 +143,7 @@ mistake classes.h "the classes up to 128 bytes begin one byte early" "(size + 15
 mistake classes.c "spans of few blocks" "#define SPAN_BLOCKS_MIN 4" "#define SPAN_BLOCKS_MIN 1"
 
 # ---- Large blocks
+mistake grow.c "what was dirty in a range that goes stays counted" "    count_down(&heap->counts.dirty_bytes, arena->dirty_pages << PAGE_SHIFT);" ""
 mistake large.c "calloc's pages are not zeroed" "if (zero && !run.zero)" "if (zero && run.zero)"
 mistake large.c "moved pages are never renewed" "if (span->is_moved && arena->source->renew != NULL)" "if (false)"
 mistake large.c "a second free is not noticed" "pagemap_find(block) == span && span->base" "span->base"

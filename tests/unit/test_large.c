@@ -301,6 +301,36 @@ static void the_peak_counts_moved_blocks(void **state)
     CHECKF(heap_check_stats(&heap).committed_peak >= 50 * MiB, "%zu", heap.counts.committed_peak);
 }
 
+/* A range made for one huge block goes in one call, whatever else was used in it; the heap's first stays. */
+static void a_huge_range_goes_as_a_whole(void **state)
+{
+    (void)state;
+    fake_done(&fake);
+    fake_init(&fake, 40 * GiB, 0);
+    fake.lazy = true;
+    char *first = allocate(4 * MiB);
+    size_t reserved = heap.counts.reserved_bytes, dirty = heap.counts.dirty_bytes;
+    char *huge = allocate(16 * GiB + PAGE_SIZE);
+    struct arena *arena = pagemap_find(huge)->arena;
+    char *beside = allocate(MiB);
+    CHECK(pagemap_find(beside)->arena == arena);
+    *beside = 1;
+    release(beside);
+    CHECK_EQ(heap.counts.dirty_bytes, dirty + MiB);
+    release(huge);
+    CHECK(fake.releases == 1 && fake.purges == 0);
+    CHECK(heap.counts.reserved_bytes == reserved && heap.counts.dirty_bytes == dirty);
+    heap_check(&heap);
+    huge = allocate(16 * GiB);
+    beside = allocate(5 * MiB);
+    fake.refuse_release = true;
+    release(huge); /* stays, and is clean */
+    CHECK(fake.releases == 2 && fake.purges == 0 && heap.counts.dirty_bytes == dirty);
+    heap_check(&heap);
+    release(beside);
+    release(first);
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -308,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH(sizes_and_alignments),
         WITH(zeroed_where_dirty),
+        WITH(a_huge_range_goes_as_a_whole),
         WITH(zeros_in_patchwork),
         WITH(grows_and_shrinks_in_place),
         WITH(moves_pages),
