@@ -3,6 +3,7 @@
 #   compat/NAME/*.c             its sources; they see <cairn/...> and the folder's own headers, nothing of src/
 #   compat/NAME/include/        what its users include; installed as include/cairn-compat/NAME/
 #   compat/NAME/exports.map     which names leave the shared library
+#   compat/NAME/adapter/*.c     if there: libcairn-NAME-adapter.so, for LD_PRELOAD beside the real NAME
 #
 # Each gives the targets cairn-NAME and cairn-NAME-static, installed as cairn::NAME and cairn::NAME-static, and
 # a pkg-config package cairn-NAME.  They use libcairn-local, so they leave malloc alone; in a program that has
@@ -66,6 +67,19 @@ foreach(map IN LISTS compat_folders)
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
     install(DIRECTORY ${folder}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cairn-compat/${name})
+    file(GLOB adapter_sources CONFIGURE_DEPENDS ${folder}/adapter/*.c)
+    if(adapter_sources)
+        add_library(cairn-${name}-adapter SHARED ${adapter_sources})
+        target_link_libraries(cairn-${name}-adapter PRIVATE cairn-${name}-headers cairn-local
+                                                            $<BUILD_INTERFACE:cairn-warnings>)
+        target_compile_definitions(cairn-${name}-adapter PRIVATE _GNU_SOURCE=)
+        target_compile_options(cairn-${name}-adapter PRIVATE -fvisibility=hidden)
+        target_link_options(cairn-${name}-adapter PRIVATE -Wl,-z,relro -Wl,-z,now -Wl,--no-undefined)
+        set_target_properties(cairn-${name}-adapter PROPERTIES INSTALL_RPATH "$ORIGIN")
+        install(TARGETS cairn-${name}-adapter LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+        list(APPEND compat_sources ${adapter_sources})
+    endif()
+
     configure_file(cmake/compat.pc.in ${CMAKE_BINARY_DIR}/cairn-${name}.pc @ONLY)
     install(FILES ${CMAKE_BINARY_DIR}/cairn-${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()

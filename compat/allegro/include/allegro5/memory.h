@@ -2,7 +2,7 @@
  *
  * A program that uses these routines, and nothing else of Allegro, compiles against this header and links
  * libcairn-allegro in place of the library.  A program that uses the real library leaves this header alone and
- * installs Cairn there: see <cairn-allegro.h>.
+ * installs Cairn there: see <cairn/allegro.h>.
  *
  * As long as no interface is set, each call is the one of <cairn/hooks.h> of the same purpose, so whatever is
  * pushed there (a leak tracker, a fault injector) sees it, with the caller's line, file and function.
