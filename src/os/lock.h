@@ -34,7 +34,7 @@ enum lock_rank {
     LOCK_RANK_RECORDER = 21, /* starting and ending a trace */
     LOCK_RANK_WATCH = 22,    /* the books of what watches a heap; held by who forks with all of the above */
     LOCK_RANK_TRACE = 23,    /* writing a trace to its file */
-    LOCK_RANK_PLACES = 24,    /* the places that calls come from */
+    LOCK_RANK_PLACES = 24,   /* the places that calls come from */
 };
 
 struct lock {

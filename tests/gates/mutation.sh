@@ -85,7 +85,8 @@ mistake remote.c "taken over without looking" "        if (cas_acq_rel(&span->re
 mistake remote.c "a taken span keeps its mark" "if (cas_acq_rel(&span->remote, now, 0))" \
     "if (cas_acq_rel(&span->remote, now, REMOTE_LISTED))"
 mistake remote.c "who takes it over by a free does not count it" "    count_up(&span->frees, 1);" ""
-mistake remote.c "anybody takes what a living thread left" "return last == cache ||" "return last != NULL ||"
+mistake remote.c "anybody takes what a living thread left" \
+    "if (last == cache && load_relaxed(&span->last_life) == load_relaxed(&cache->life))" "if (last != NULL)"
 mistake remote.c "a span left with free blocks is not listed" "if (has_free || now != 0)" "if (now != 0)"
 mistake remote.c "a span left with blocks that others freed is not listed" "if (has_free || now != 0)" "if (has_free)"
 mistake remote.c "blocks not yet cut are forgotten" "span->free != NULL || span->carved < span->capacity" "span->free != NULL"
@@ -117,7 +118,7 @@ mistake arena.c "a hint one too low" "chunk->room = (uint32_t)pages - 1;" "chunk
 mistake arena.c "room is noted one too low" "size_min(room, CHUNK_PAGES)" "size_min(room - 1, CHUNK_PAGES)"
 mistake arena.c "the arena's room is not raised" "    arena->room = size_max(arena->room," "    (void)size_max(arena->room,"
 mistake arena.c "taken dirty pages stay counted in their chunk" "chunk->dirty = (uint16_t)(chunk->dirty - here);" ""
-mistake arena.c "dirty pages pass for zero" "run->zero = dirty == 0;" "run->zero = true;"
+mistake arena.c "dirty pages pass for zero" "run->zero = dirty == 0 &&" "run->zero ="
 mistake arena.c "clean pages stay marked as dirty" "        bits_clear(arena->dirty, first, end);
     }" "    }"
 mistake arena.c "the last byte below a limit is refused" "return total <= heap->config.limit_hard" \
@@ -134,8 +135,7 @@ mistake grow.c "pages that went are still regretted" "chunk->purged = (uint16_t)
 mistake arena.c "the limit is looked at once, though growing opens the lock" "        if ((error = grow(heap, pages, align)) != OK)
             break;" "        if ((error = grow(heap, pages, align)) != OK || find(heap, pages, align, run))
             break;"
-mistake grow.c "an arena in use is released" "    if (arena->free_pages != arena->pages)
-        return false;" ""
+mistake grow.c "an arena in use is released" "return arena->free_pages == arena->pages &&" "return"
 mistake grow.c "bits of a descriptor used again are not cleared" "        bits_clear(arena->free, 0, arena->capacity);" ""
 mistake pagemap.c "only the first page of a span is entered" "end = page + pages;" "end = page + size_min(pages, 1);"
 mistake meta.c "a descriptor is handed out twice" "    heap->meta.free_spans = span->next;" ""
@@ -145,7 +145,7 @@ mistake classes.c "spans of few blocks" "#define SPAN_BLOCKS_MIN 4" "#define SPA
 # ---- Large blocks
 mistake grow.c "what was dirty in a range that goes stays counted" "    count_down(&heap->counts.dirty_bytes, arena->dirty_pages << PAGE_SHIFT);" ""
 mistake large.c "calloc's pages are not zeroed" "if (zero && !run.zero)" "if (zero && run.zero)"
-mistake large.c "moved pages are never renewed" "if (span->is_moved && arena->source->renew != NULL)" "if (false)"
+mistake large.c "moved pages are never renewed" "if (!clean && span->is_moved && source->renew != NULL)" "if (false)"
 mistake large.c "a second free is not noticed" "pagemap_find(block) == span && span->base" "span->base"
 mistake large.c "a block grown in place is not counted" "            count_up(&heap->counts.large_bytes, (pages - old) << PAGE_SHIFT);" ""
 

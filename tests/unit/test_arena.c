@@ -389,6 +389,24 @@ static void unused_arenas_are_released(void **state)
     end();
 }
 
+/* A used descriptor serves a smaller range, too: no page of the larger one shows up behind its end. */
+static void descriptors_serve_smaller_ranges(void **state)
+{
+    (void)state;
+    begin(GiB, 0);
+    CHECK(take(CHUNK_PAGES, PAGE_SIZE) == OK && take(6 * CHUNK_PAGES, PAGE_SIZE) == OK);
+    size_t capacity = runs[1].arena->capacity, metadata = heap.counts.meta_bytes;
+    give(1, 0, 6 * CHUNK_PAGES, true);
+    purge(0);
+    CHECK(fake.releases == 1 && heap.counts.arenas == 1);
+    CHECK(take(10, PAGE_SIZE) == OK);
+    CHECK(runs[1].arena->pages < capacity && runs[1].arena->capacity == capacity);
+    CHECK_EQ(heap.counts.meta_bytes, metadata);
+    check_all();
+    give_all();
+    end();
+}
+
 /* A heap grows by as much as it has, but takes less when that is refused. */
 static void smaller_ranges_when_large_are_refused(void **state)
 {
@@ -510,6 +528,7 @@ int main(void)
         cmocka_unit_test(extending_hides_no_run),
         cmocka_unit_test(ranges_with_queued_chunks_stay),
         cmocka_unit_test(unused_arenas_are_released),
+        cmocka_unit_test(descriptors_serve_smaller_ranges),
         cmocka_unit_test(smaller_ranges_when_large_are_refused),
         cmocka_unit_test(last_resort_is_what_lies_unused),
         cmocka_unit_test(the_fallback_serves_when_the_source_cannot),
