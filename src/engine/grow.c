@@ -99,6 +99,13 @@ static void add_pages(struct heap *heap, struct arena *arena, size_t more)
     count_up(&heap->counts.reserved_bytes, more << PAGE_SHIFT);
 }
 
+/* Puts the heap's name on a range, in /proc/self/maps, or takes it off before the range goes back. */
+static void name_range(const struct heap *heap, void *base, size_t size, bool in_use)
+{
+    if (heap->config.name != NULL)
+        os_name(base, size, in_use ? heap->config.name : "cairn");
+}
+
 static enum error add_arena(struct heap *heap, struct source *source, size_t size, size_t align)
 {
     size_t capacity = size_max(size, source->growth) >> PAGE_SHIFT;
@@ -119,6 +126,7 @@ static enum error add_arena(struct heap *heap, struct source *source, size_t siz
     for (size_t c = 0; c * CHUNK_PAGES < arena->capacity; c++)
         arena->chunks[c] = (struct chunk){.arena = arena};
     add_pages(heap, arena, size >> PAGE_SHIFT);
+    name_range(heap, base, size, true);
     if (heap->last_arena == NULL)
         heap->arenas = arena;
     else
@@ -259,6 +267,7 @@ void arenas_release_all(struct heap *heap)
             stop = bits_next_set(arena->free, at, arena->pages);
             pagemap_set(arena_address(arena, at), stop - at, NULL);
         }
+        name_range(heap, (void *)arena->base, arena->pages << PAGE_SHIFT, false);
         (void)arena->source->release(arena->source, (void *)arena->base, arena->pages << PAGE_SHIFT);
         if (arena->meta_mapped > 0)
             meta_unmap(heap, arena->chunks, arena->meta_mapped);
@@ -284,6 +293,7 @@ void arena_release_if_unused(struct heap *heap, struct arena *arena)
     for (size_t c = 0; c * CHUNK_PAGES < arena->capacity; c++)
         purge_forget(heap, &arena->chunks[c]);
     size_t size = arena->pages << PAGE_SHIFT;
+    name_range(heap, (void *)arena->base, size, false);
     if (!arena->source->release(arena->source, (void *)arena->base, size))
         return;
     struct arena *before = heap->arenas;

@@ -302,6 +302,7 @@ struct heap_config {
     void *owner; /* what the heap is a part of; NULL: it is the process heap, or stands alone */
     struct source *meta_source;       /* of metadata in small pieces; NULL: the system */
     size_t meta_piece;                /* bytes of such a piece; 0: there is only what the store begins with */
+    const char *name;                 /* of the mappings; NULL: what the source calls them */
     const struct heap_events *events; /* NULL: nobody listens */
     bool marks;          /* arenas have liveness marks; who allocates and frees sets them (pool/slab.c) */
     bool map_all;        /* the page map knows all pages of large blocks, not only the first */

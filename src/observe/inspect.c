@@ -21,16 +21,6 @@
 
 /* ---- Finding spans ------------------------------------------------------------------------------- */
 
-/* The arena that holds the lowest address at or above `address`. */
-static struct arena *arena_from(struct heap *heap, uintptr_t address)
-{
-    struct arena *best = NULL;
-    for (struct arena *arena = heap->arenas; arena != NULL; arena = arena->next)
-        if (arena_address(arena, arena->pages) > address && (best == NULL || arena->base < best->base))
-            best = arena;
-    return best;
-}
-
 static bool is_lost(const struct heap *heap, const struct span *span)
 {
     for (const struct span *lost = heap->lost; lost != NULL; lost = lost->next)
@@ -42,8 +32,8 @@ static bool is_lost(const struct heap *heap, const struct span *span)
 /* The first span at or above `address`, under the heap's lock; one that begins below has come since. */
 static struct span *span_from(struct heap *heap, uintptr_t address)
 {
-    struct arena *arena;
-    for (uintptr_t at = address; (arena = arena_from(heap, at)) != NULL;
+    const struct arena *arena;
+    for (uintptr_t at = address; (arena = arena_above(heap, at)) != NULL;
          at = arena_address(arena, arena->pages)) {
         size_t page = at > arena->base ? (at - arena->base) >> PAGE_SHIFT : 0;
         while ((page = bits_next_clear(arena->free, page, arena->pages)) < arena->pages) {

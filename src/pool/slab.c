@@ -113,6 +113,8 @@ static enum error slab_open(struct cairn_pool *pool, const cairn_pool_config *gi
     struct heap_config config = heap_config_default(pool->source);
     struct meta_store meta = {0};
     config.owner = pool;
+    config.name =
+        pool->name[0] != 0 && pool->buffer == 0 && pool->source != &pool->own_source ? pool->name : NULL;
     config.meta_source = &depot_os;
     config.meta_piece = META_PIECE_POOL;
     config.keep_least = KEEP_LEAST_POOL;

@@ -277,6 +277,32 @@ static void threads_share_a_buffer(void **state)
     cairn_pool_destroy(pool);
 }
 
+static bool maps_have(const char *name)
+{
+    static char text[1 << 20];
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    size_t used = 0;
+    for (ssize_t n; used < sizeof text - 1 && (n = read(fd, text + used, sizeof text - 1 - used)) > 0;)
+        used += (size_t)n;
+    close(fd);
+    text[used] = 0;
+    return strstr(text, name) != NULL;
+}
+
+static void mappings_have_the_pools_name(void **state)
+{
+    (void)state;
+    bool kernel_names = maps_have("[anon:cairn");
+    for (cairn_pool_class c = CAIRN_SLAB; c <= CAIRN_STACK; c++) {
+        cairn_pool *pool =
+            cairn_pool_create(CONFIG(.pool_class = c, .name = "named pool", .block_size = 100));
+        CHECK(pool != NULL && cairn_pool_malloc(pool, 100) != NULL);
+        CHECK(maps_have("[anon:named pool]") == kernel_names);
+        cairn_pool_destroy(pool);
+        CHECK(!maps_have("[anon:named pool]"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +312,7 @@ int main(void)
         cmocka_unit_test(buffers_of_every_size_serve_or_are_refused),
         cmocka_unit_test(addresses_find_their_buffer_among_many),
         cmocka_unit_test(threads_share_a_buffer),
+        cmocka_unit_test(mappings_have_the_pools_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
