@@ -87,7 +87,8 @@ typedef struct cairn_pool_config {
     size_t limit_soft; /* from here on free pages go back first, then `pressure` is called; 0: none */
     cairn_pressure *pressure; /* NULL: none */
     void *pressure_context;
-    size_t alignment;           /* of every block, a power of two up to a page; 0: 16 (fit: 16, at least 8) */
+    size_t alignment;           /* of every block, a power of two up to a page, CAIRN_FIT: or the source's granule;
+                                 * 0: 16.  At least 8 */
     const cairn_source *source; /* NULL: cairn_source_os() */
     void *buffer; /* not NULL: the pool lies in these bytes and nowhere else, handle included; no source.
                                 * From 4 KiB (slab: 64 KiB) on something can be had from it */
@@ -141,6 +142,12 @@ CAIRN_API void cairn_pool_free_sized(cairn_pool *pool, void *block, size_t size)
  * memory. */
 CAIRN_API int cairn_pool_free_range(cairn_pool *pool, void *at, size_t size);
 
+/* CAIRN_FIT only: the whole of the longest free range, if that has at least `least` bytes; otherwise more memory comes
+ * first, as for cairn_pool_malloc(pool, least).  *size says how many bytes it has: a multiple of the alignment.  For those
+ * who hand out the parts themselves; cairn_pool_free_range takes back what is not needed.
+ * NULL with ENOMEM, or EINVAL for another class.  Time: O(log n). */
+CAIRN_API void *cairn_pool_malloc_most(cairn_pool *pool, size_t least, size_t *size) CAIRN_NODISCARD;
+
 /* The bytes of `block` that may be used; 0 for NULL. */
 CAIRN_API size_t cairn_pool_usable_size(cairn_pool *pool, const void *block);
 
@@ -191,8 +198,12 @@ CAIRN_API int cairn_pool_stats(cairn_pool *pool, cairn_stats *out);
  * the walk goes on may or may not be seen; all others are seen once.  cairn_pool_destroy waits for walks to end.  `visit` runs without locks held and may call
  * anything on the pool but reset and destroy.  CAIRN_SLAB without CAIRN_POOL_MARKS: other threads must leave the pool
  * alone meanwhile, and visit may not allocate from it.  CAIRN_FIT with CAIRN_POOL_SIZED has no blocks but allocated
- * ranges, and visits those.  Returns what visit returned last, 0 at the end; -1 with ENOMEM. */
+ * ranges, and visits those.  CAIRN_FIT goes by address, lowest first.  Returns what visit returned last, 0 at the end; -1 with ENOMEM. */
 CAIRN_API int cairn_pool_walk(cairn_pool *pool, cairn_visit *visit, void *context);
+
+/* CAIRN_FIT only: calls `visit` for every free range, lowest address first, as cairn_pool_walk does for blocks.
+ * -1 with EINVAL for another class. */
+CAIRN_API int cairn_pool_walk_free(cairn_pool *pool, cairn_visit *visit, void *context);
 
 /* Checks the pool's own structures against each other.  0, or -1 with EUCLEAN and the first fault in
  * cairn_errormsg().  No other thread may use the pool meanwhile.  Time: linear in its pages and free blocks. */

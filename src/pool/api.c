@@ -131,6 +131,23 @@ void *cairn_pool_aligned_alloc(cairn_pool *pool, size_t alignment, size_t size)
     return pool_alloc(pool, alignment, size, false);
 }
 
+void *cairn_pool_malloc_most(cairn_pool *pool, size_t least, size_t *size)
+{
+    enum error error = ERROR_MEMORY;
+    must_exist(pool);
+    if (pool->ops->alloc_most == NULL)
+        return thread_fail(EINVAL, "only pools of class CAIRN_FIT hand out whole free ranges");
+    if (least > PTRDIFF_MAX)
+        return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
+    for (int tries = 0;; tries++) {
+        void *block = pool->ops->alloc_most(pool, least, size, &error);
+        if (block != NULL)
+            return block;
+        if (error != ERROR_LIMIT || tries == POOL_PRESSURE_TRIES || !relieved(pool, least))
+            return fail(error);
+    }
+}
+
 char *cairn_pool_strdup(cairn_pool *pool, const char *string)
 {
     size_t size = strlen(string) + 1;
@@ -321,6 +338,15 @@ int cairn_pool_walk(cairn_pool *pool, cairn_visit *visit, void *context)
     int result = pool->ops->walk(pool, visit, context);
     pool_unpin(pool);
     return result;
+}
+
+int cairn_pool_walk_free(cairn_pool *pool, cairn_visit *visit, void *context)
+{
+    must_exist(pool);
+    if (pool->ops->walk_free != NULL)
+        return pool->ops->walk_free(pool, visit, context);
+    (void)thread_fail(EINVAL, "only pools of class CAIRN_FIT have free ranges to walk");
+    return -1;
 }
 
 int cairn_pool_check(cairn_pool *pool)

@@ -161,6 +161,25 @@ static void *fit_alloc(struct cairn_pool *pool, size_t align, size_t size, bool 
     return block;
 }
 
+static void *fit_alloc_most(struct cairn_pool *pool, size_t least, size_t *size, enum error *error)
+{
+    struct fit *fit = fit_of(pool);
+    size_t units = fit_units(fit, least), at, most;
+    *error = OK;
+    lock_take(&fit->lock);
+    for (bool again = true; (most = ranges_longest(&fit->ranges, &at)) < units && again; again = false)
+        *error = extend(fit, units, (size_t)1 << fit->ranges.unit_shift);
+    void *block = most >= units ? fit_address(fit, at) : NULL;
+    if (block != NULL) {
+        ranges_take(&fit->ranges, at, most);
+        fit->allocations++;
+        fit->blocks++;
+        *size = fit_bytes(fit, most);
+    }
+    lock_release(&fit->lock);
+    return block;
+}
+
 /* ---- Freeing -------------------------------------------------------------------------------------- */
 
 static _Noreturn COLD void misuse(struct fit *fit, const char *call, const void *block, const char *fact)
@@ -340,6 +359,8 @@ const struct pool_ops pool_fit = {
     .walk = fit_walk,
     .check = fit_check,
     .free_range = fit_free_range,
+    .alloc_most = fit_alloc_most,
+    .walk_free = fit_walk_free,
     .stats = fit_stats,
     .committed = fit_committed,
     .trim = fit_trim,

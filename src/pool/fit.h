@@ -67,6 +67,7 @@ void fit_give_spare(struct fit *fit, size_t at);
 bool fit_give_all(struct fit *fit, size_t keep);
 
 int fit_walk(struct cairn_pool *pool, cairn_visit *visit, void *context);
+int fit_walk_free(struct cairn_pool *pool, cairn_visit *visit, void *context);
 const char *fit_check(struct cairn_pool *pool);
 void fit_stats(struct cairn_pool *pool, cairn_stats *out);
 

@@ -17,6 +17,23 @@ int fit_walk(struct cairn_pool *pool, cairn_visit *visit, void *context)
     return result;
 }
 
+int fit_walk_free(struct cairn_pool *pool, cairn_visit *visit, void *context)
+{
+    struct fit *fit = fit_of(pool);
+    int result = 0;
+    for (size_t at = 0, from, to; result == 0; at = to) {
+        lock_take(&fit->lock);
+        at = ranges_next_free(&fit->ranges, at);
+        if (at != NOWHERE)
+            ranges_run(&fit->ranges, at, &from, &to);
+        lock_release(&fit->lock);
+        if (at == NOWHERE)
+            return 0;
+        result = visit(fit_address(fit, at), fit_bytes(fit, to - at), context);
+    }
+    return result;
+}
+
 static const char *check_counts(struct fit *fit)
 {
     uint64_t blocks = 0;

@@ -33,6 +33,11 @@ static size_t least_alignment(cairn_pool_class pool_class)
     return pool_class == CAIRN_STACK ? 1 : pool_class == CAIRN_SLAB ? BLOCK_ALIGN : sizeof(void *);
 }
 
+static size_t most_alignment(const cairn_pool_config *c, bool callbacks)
+{
+    return callbacks && c->pool_class == CAIRN_FIT ? size_max(c->source->granule, PAGE_SIZE) : PAGE_SIZE;
+}
+
 static const char *fault_of_class(const cairn_pool_config *c)
 {
     bool slab = c->pool_class == CAIRN_SLAB, fit = c->pool_class == CAIRN_FIT;
@@ -63,8 +68,8 @@ static const char *fault_of(const cairn_pool_config *c)
         return "pool_class: not one that is known";
     if ((c->flags & ~(unsigned)CAIRN_POOL_FLAGS) != 0)
         return "flags: some are not known";
-    if (c->alignment != 0 && (!is_power_of_two(c->alignment) || c->alignment > PAGE_SIZE))
-        return "alignment: not a power of two up to 4096";
+    if (c->alignment != 0 && (!is_power_of_two(c->alignment) || c->alignment > most_alignment(c, own)))
+        return "alignment: not a power of two up to 4096 (CAIRN_FIT over callbacks: up to their granule)";
     if (c->alignment != 0 && c->alignment < least_alignment(c->pool_class))
         return "alignment: too small for the class";
     if (c->limit != 0 && c->limit_soft > c->limit)

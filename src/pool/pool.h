@@ -55,6 +55,11 @@ struct pool_ops {
     /* Parts of blocks, for CAIRN_FIT.  False: not wholly allocated.  NULL: the class has none. */
     bool (*free_range)(struct cairn_pool *pool, void *at, size_t size);
 
+    /* The longest free range if it has `least` bytes, else as alloc; and a walk over free ranges: for CAIRN_FIT.
+     * NULL: the class has none. */
+    void *(*alloc_most)(struct cairn_pool *pool, size_t least, size_t *size, enum error *error);
+    int (*walk_free)(struct cairn_pool *pool, cairn_visit *visit, void *context);
+
     /* Stack discipline, for CAIRN_STACK.  NULL: the class has none. */
     cairn_mark (*mark)(struct cairn_pool *pool);
     void (*release)(struct cairn_pool *pool, cairn_mark mark);

@@ -167,6 +167,9 @@ size_t ranges_last(struct ranges *r, size_t units, size_t to);
 /* The first block (allocated run, without start bits) that begins at or above `from`, and its length; NOWHERE. */
 size_t ranges_next_block(struct ranges *r, size_t from, size_t *units);
 
+/* The first free unit at or above `from`; NOWHERE. */
+size_t ranges_next_free(struct ranges *r, size_t from);
+
 /* End of the extent part that begins at `at`: where another extent begins or nothing is ours, at most `to`. */
 size_t ranges_extent_end(struct ranges *r, size_t at, size_t to);
 

@@ -87,6 +87,16 @@ size_t ranges_next_block(struct ranges *r, size_t from, size_t *units)
     return NOWHERE;
 }
 
+size_t ranges_next_free(struct ranges *r, size_t from)
+{
+    for (struct tract *t; (t = ranges_next_tract(r, from)) != NULL; from = t->first + tract_units(r)) {
+        size_t i = bits_next_set(t->bits, from > t->first ? from - t->first : 0, tract_units(r));
+        if (i < tract_units(r))
+            return t->first + i;
+    }
+    return NOWHERE;
+}
+
 /* ---- Check --------------------------------------------------------------------------------------- */
 
 struct edges {

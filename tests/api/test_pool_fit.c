@@ -619,6 +619,36 @@ static void test_sizes(void **unused)
     cairn_pool_destroy(pool);
 }
 
+/* The longest free range as a whole, and free ranges in order. */
+static int note_free(void *range, size_t size, void *context)
+{
+    char **at = context;
+    CHECK((char *)range > *at);
+    *at = range;
+    CHECK(size % 4096 == 0);
+    return size == 3 * 4096 ? 3 : 0;
+}
+
+static void test_most(void **unused)
+{
+    (void)unused;
+    row_init(1 * MIB, CAIRN_SOURCE_SPLIT);
+    cairn_pool *pool = row_pool(64 * KIB, 1, 0);
+    size_t size;
+    char *all = cairn_pool_malloc_most(pool, 100, &size);
+    CHECK(all == row.region && size == 64 * KIB);
+    CHECK(cairn_pool_free_range(pool, all + 4096, 8192) == 0);
+    CHECK(cairn_pool_free_range(pool, all + 5 * 4096, 3 * 4096) == 0);
+    char *last = NULL;
+    CHECK(cairn_pool_walk_free(pool, note_free, &last) == 3 && last == all + 5 * 4096);
+    CHECK(cairn_pool_malloc_most(pool, 1, &size) == all + 5 * 4096 && size == 3 * 4096);
+    CHECK(cairn_pool_malloc_most(pool, 3 * 4096, &size) == all + 64 * KIB && size == 64 * KIB);
+    CHECK(cairn_pool_malloc_most(pool, 2 * MIB, &size) == NULL && errno == ENOMEM);
+    check_row(pool, 128 * KIB, 8192);
+    cairn_pool_destroy(pool);
+    row_done();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -632,6 +662,7 @@ int main(void)
         cmocka_unit_test(test_sized),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
