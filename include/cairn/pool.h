@@ -87,7 +87,7 @@ typedef struct cairn_pool_config {
     size_t limit_soft; /* from here on free pages go back first, then `pressure` is called; 0: none */
     cairn_pressure *pressure; /* NULL: none */
     void *pressure_context;
-    size_t alignment;           /* of every block, a power of two up to a page, CAIRN_FIT: or the source's granule;
+    size_t alignment; /* of every block, a power of two up to a page, CAIRN_FIT: or the source's granule;
                                  * 0: 16.  At least 8 */
     const cairn_source *source; /* NULL: cairn_source_os() */
     void *buffer; /* not NULL: the pool lies in these bytes and nowhere else, handle included; no source.
@@ -97,6 +97,9 @@ typedef struct cairn_pool_config {
     size_t extend_by;  /* bytes asked from the source at a time, at least; 0: the class's choice */
     double spare; /* CAIRN_FIT: what part of its memory may be free before whole granules go back, 0 to 1;
                         * 0: the default, 0.75; below 0: none */
+    const cairn_source
+        *store; /* where the pool's own data comes from (CAIRN_FIT, CAIRN_FIXED, CAIRN_STACK, not in a buffer
+                                * but with CAIRN_POOL_OUTSIDE); NULL: the system */
 } cairn_pool_config;
 
 /* A new pool; `config` NULL: the defaults.  NULL with EINVAL (the message names the field), or ENOMEM (also for a buffer

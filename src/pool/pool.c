@@ -59,6 +59,13 @@ static const char *fault_of_class(const cairn_pool_config *c)
     return NULL;
 }
 
+static bool callbacks_are_valid(const cairn_source *s)
+{
+    return s == cairn_source_os() || s == cairn_source_brk() ||
+           (s->struct_size >= offsetof(cairn_source, commit) && s->reserve != NULL && s->release != NULL &&
+            (s->granule == 0 || is_power_of_two(s->granule)));
+}
+
 /* NULL, or what is wrong. */
 static const char *fault_of(const cairn_pool_config *c)
 {
@@ -76,6 +83,11 @@ static const char *fault_of(const cairn_pool_config *c)
         return "limit_soft: above the hard limit";
     if (c->buffer != NULL && s != NULL)
         return "source: a pool in a buffer has none";
+    if (c->store != NULL &&
+        (c->pool_class == CAIRN_SLAB || (c->buffer != NULL && (c->flags & CAIRN_POOL_OUTSIDE) == 0)))
+        return "store: not for CAIRN_SLAB, nor for a pool that lies in its buffer";
+    if (c->store != NULL && !callbacks_are_valid(c->store))
+        return "store: struct_size, reserve and release are needed, and a granule that is a power of two";
     if (c->buffer == NULL && c->buffer_size != 0)
         return "buffer: NULL with a buffer_size";
     if (c->buffer != NULL && (uintptr_t)c->buffer + c->buffer_size < (uintptr_t)c->buffer)
@@ -157,6 +169,8 @@ static void fill_handle(struct cairn_pool *pool, const cairn_pool_config *config
             pool->own_source.step = size_max(pool->own_source.step, 64 * KiB);
         pool->source = &pool->own_source;
     }
+    if (config->store != NULL && config->store != cairn_source_os() && config->store != cairn_source_brk())
+        user_source_init(&pool->own_store, config->store);
     pool->extent.size_class = CLASS_EXTENT;
     pool->extent.inverse = 1;
 }

@@ -93,6 +93,7 @@ struct cairn_pool {
     size_t alignment; /* of every block, at least */
     struct source *source;
     struct source own_source; /* of a buffer, or of callbacks */
+    struct source own_store;  /* callbacks for the pool's own data; without `reserve`: the system */
     cairn_pressure *pressure;
     void *pressure_context;
     bool pressed; /* the soft limit has been told of; atomic */

@@ -68,20 +68,52 @@ static void name_range(const struct supply *supply, void *base, size_t size, boo
 
 /* ---- The store ------------------------------------------------------------------------------------- */
 
+/* Zeroed memory for the store: from the source that the pool names for it, or from the system. */
+static void *piece_map(const struct supply *supply, size_t size)
+{
+    struct source *store = &supply->pool->own_store;
+    if (store->reserve == NULL) {
+        void *piece = os_map(NULL, size);
+        if (piece != NULL)
+            os_huge_pages(piece, size, false);
+        return piece;
+    }
+    void *piece = store->reserve(store, size, store->align);
+    if (piece != NULL && store->commit != NULL && !store->commit(store, piece, size)) {
+        (void)store->release(store, piece, size); /* what it keeps is lost to us */
+        return NULL;
+    }
+    if (piece != NULL && store->is_stale(store, piece, size))
+        memset(piece, 0, size);
+    return piece;
+}
+
+static void piece_unmap(struct source *store, void *piece, size_t size)
+{
+    if (store->reserve == NULL)
+        (void)os_unmap(piece, size); /* what stays mapped is lost to us; below, too */
+    else
+        (void)store->release(store, piece, size);
+}
+
 /* A new mapping with room for `size` bytes; each is twice as large as the one before. */
 static bool store_grow(struct supply *supply, size_t size)
 {
-    size_t page = size_max(os_page_size(), PAGE_SIZE);
+    size_t page = size_max(size_max(os_page_size(), PAGE_SIZE), supply->pool->own_store.unit);
     size_t usual = supply->pieces == NULL ? page : size_min(2 * supply->pieces->size, PIECE_MAX);
     size_t whole = align_up(size + sizeof(struct store_piece), page);
     if (whole > limit_room(supply))
         return false;
+    size_t least = whole;
     if (usual > whole && usual <= limit_room(supply))
         whole = usual;
-    struct store_piece *piece = os_map(NULL, whole);
+    struct store_piece *piece = piece_map(supply, whole);
+    if (piece == NULL && whole > least) {
+        whole = least;
+        piece = piece_map(supply, whole);
+    }
     if (piece == NULL)
         return false;
-    os_huge_pages(piece, whole, false);
     name_range(supply, piece, whole, true);
     *piece = (struct store_piece){supply->pieces, whole};
     supply->pieces = piece;
@@ -355,7 +387,7 @@ void supply_close(struct supply *supply, bool extents)
     }
     for (struct store_piece *piece = last.pieces, *next; piece != NULL; piece = next) {
         next = piece->next;
-        (void)os_unmap(piece, piece->size); /* as above */
+        piece_unmap(&last.pool->own_store, piece, piece->size);
     }
 }
 

@@ -42,24 +42,34 @@ static size_t in_run(size_t from, size_t to, size_t need, size_t align, int high
     return end - low >= need && at >= low && at <= end - need ? (at - (uintptr_t)base) / unit : SIZE_MAX;
 }
 
+/* First or last fit.  For an alignment above the pool's: of the first 64 runs that are long enough those that lie right,
+ * then of those that are long enough wherever they begin, then of all. */
 static size_t expected_place(size_t need, size_t align, unsigned flags)
 {
-    size_t best = SIZE_MAX;
-    for (size_t i = 0; i < units; i++) {
-        if (model[i] != FREE)
+    enum { TRIES = 64 };
+    int down = (flags & CAIRN_POOL_LAST_FIT) != 0, high = (flags & CAIRN_POOL_HIGH_END) != 0, tries = 0;
+    size_t first = SIZE_MAX;
+    for (size_t k = 0; k < units; k++) {
+        size_t from = down ? units - 1 - k : k, to = from;
+        if (model[from] != FREE)
             continue;
-        size_t to = i;
-        while (to < units && model[to] == FREE)
+        if (down) {
             to++;
-        size_t found = in_run(i, to, need, align, (flags & CAIRN_POOL_HIGH_END) != 0);
-        if (found != SIZE_MAX) {
-            best = found;
-            if ((flags & CAIRN_POOL_LAST_FIT) == 0)
-                return best;
+            while (from > 0 && model[from - 1] == FREE)
+                from--;
+            k = units - 1 - from;
+        } else {
+            while (to < units && model[to] == FREE)
+                to++;
+            k = to;
         }
-        i = to;
+        size_t found = in_run(from, to, need, align, high);
+        if (found != SIZE_MAX && (tries < TRIES || (to - from) * unit >= need + align - unit))
+            return found;
+        first = first == SIZE_MAX ? found : first;
+        tries += (to - from) * unit >= need;
     }
-    return best;
+    return first;
 }
 
 static void mark(char *at, size_t bytes, int value)
