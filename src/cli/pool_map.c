@@ -132,6 +132,10 @@ static void print_picture(const struct pool_request *request, const struct page_
     uint64_t each = (map->pages + cells - 1) / cells;
     each = each > 0 ? each : 1;
     for (uint64_t page = 0, column = 0; page < map->pages; page += each) {
+        if (column == 0 && page > 0 && page >= map->touched) { /* nothing but that from here on */
+            printf("%s more, never used\n", pool_bytes((map->pages - page) * 4096));
+            break;
+        }
         if (column == 0)
             putchar('|');
         putchar(symbol_of(map, page, page + each < map->pages ? page + each : map->pages));

@@ -37,8 +37,10 @@ bool dirty_watch_add(struct dirty_watch *watch, void *base, size_t size)
     int saved = errno;
     struct uffdio_register range = {.range = {(uintptr_t)base, size}, .mode = UFFDIO_REGISTER_MODE_WP};
     bool done = ioctl(watch->faults, UFFDIO_REGISTER, &range) == 0;
-    if (done)
-        (void)madvise(base, size, MADV_NOHUGEPAGE); /* or 2 MiB count as written for one byte */
+    if (done) { /* or 2 MiB count as written for one byte: none from now on, and what is mapped so now is let go */
+        (void)madvise(base, size, MADV_NOHUGEPAGE);
+        (void)madvise(base, size, MADV_DONTNEED);
+    }
     errno = saved;
     return done;
 }

@@ -9,7 +9,7 @@ command_gives 0 -V
 writes "cairn $version"
 
 command_gives 0 help
-for name in run trace replay options help; do
+for name in run trace replay pool options help; do
     grep -Eq "^  $name " "$work/out" || fail "help does not list $name"
 done
 cp "$work/out" "$work/help"
@@ -24,7 +24,7 @@ command_gives 2 nosuch
 says "^cairn: there is no command 'nosuch'"
 command_gives 2 help nosuch
 says "no command 'nosuch'"
-for name in run trace replay options; do
+for name in run trace replay pool options; do
     command_gives 0 help $name
     grep -q "^usage: cairn $name" "$work/out" || fail "help $name"
     cp "$work/out" "$work/help"
@@ -58,7 +58,7 @@ unset CAIRN_CONF
 
 # The man page knows every subcommand and option.
 page=$source_dir/docs/cairn.1
-for name in run trace replay options help; do
+for name in run trace replay pool options help; do
     command_gives 0 help $name
     for word in $name $(grep -oE -- '^  (-[a-z], )?--[a-z]+' "$work/out" | grep -oE -- '--[a-z]+'); do
         grep -q -- "${word//-/\\\\-}" "$page" || fail "docs/cairn.1 does not have $word"
