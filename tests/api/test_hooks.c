@@ -547,7 +547,7 @@ static void a_child_does_not_wait_for_lost_threads(void **state)
         int good = cairn_hook_remove(hook) == 0 && cairn_hook_grace() == 0 && check_now() - from < 0.5;
         _exit(good ? 0 : 1);
     }
-    int status;
+    int status = -1;
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK_EQ(status, 0);
     double from = check_now();

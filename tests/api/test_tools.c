@@ -573,7 +573,7 @@ static void the_trace_has_every_call(void **state)
         cairn_free_here(from_here(7777));
         _exit(0);
     }
-    int status;
+    int status = -1;
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     cairn_free_here(z);
     cairn_free_here(q);

@@ -253,7 +253,7 @@ static void the_child_of_a_fork_writes_nothing(void **state)
         _exit(0);
     }
     trace_file_after_fork_parent(file);
-    int status;
+    int status = -1;
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
     trace_file_put(file, 1, &e);
     CHECK(trace_file_close(file));
