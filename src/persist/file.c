@@ -175,12 +175,12 @@ static bool name_layout(const struct file_request *request, struct file_header *
     return true;
 }
 
-/* Disk space for the areas of pages [from, to). */
+/* Disk space for the areas of pages [from, to).  The pages come first: what does not fit fails before much is taken. */
 static bool allocate(int fd, const struct file_header *header, uint64_t from, uint64_t to)
 {
-    uint64_t each[][2] = {{header->descriptors, sizeof(uint64_t)},
+    uint64_t each[][2] = {{header->pages, PAGE_SIZE},
                           {header->marks, FORMAT_MARKS_PER_PAGE},
-                          {header->pages, PAGE_SIZE}};
+                          {header->descriptors, sizeof(uint64_t)}};
     if (from == 0 && !storage_reserve(fd, 0, FORMAT_DESCRIPTORS))
         return false;
     for (size_t i = 0; i < sizeof each / sizeof *each; i++)
@@ -528,8 +528,11 @@ void file_drop_lost(struct pool_file *file)
 bool file_grow(struct pool_file *file, uint64_t pages, struct trouble *trouble)
 {
     uint64_t from = load_relaxed(&file->capacity);
-    if (!allocate(file->fd, file->header, from, pages))
-        return file_trouble(trouble, errno, "there is no room on the disk for a larger pool");
+    if (!allocate(file->fd, file->header, from, pages)) {
+        file_trouble(trouble, errno, "there is no room on the disk for a larger pool");
+        (void)storage_resize(file->fd, length_for(file->header, from)); /* what it got goes back */
+        return false;
+    }
     size_t wanted = align_up(length_for(file->header, pages), os_page_size());
     if (wanted > file->mapped) {
         if (!os_file_map(file->base + file->mapped, wanted - file->mapped, file->fd, file->mapped,

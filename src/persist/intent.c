@@ -70,8 +70,6 @@ void intent_write(struct intent *intent)
 {
     struct pool_file *file = intent->file;
     struct file_intent *written = &file->intents[intent->index];
-    if (intent->fresh != NULL && intent_load_slot(file, intent->kind, intent->slot) == intent->fresh)
-        intent_store_slot(file, intent->kind, intent->slot, NULL);
     file_store(&written->old, offset_or_0(file, intent->old));
     file_store(&written->fresh, offset_or_0(file, intent->fresh));
     file_store(&written->slot, offset_or_0(file, intent->slot));

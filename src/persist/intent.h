@@ -26,7 +26,7 @@ struct intent {
 /* Finds a free intent; waits if there is none. */
 void intent_take(struct pool_file *file, struct intent *intent);
 
-/* The intent is in the file.  fresh: known by now.  A slot that happens to hold fresh's address is set to NULL before. */
+/* The intent is in the file.  fresh: known by now. */
 void intent_write(struct intent *intent);
 
 /* The intent is no longer in the file. */

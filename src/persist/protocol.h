@@ -26,7 +26,7 @@
  *                                11 the mark (large: the descriptor)                         undone: 11 := 0
  *                                12 the slot                                                 done
  *                                13 intent: call := 0                                        done
- *     The slot does not hold the block's address before 10: it is set to NULL if it does, so 12 is seen.
+ *     A slot that happens to hold the block's address before, a freed block's, stays as the program left it until 11.
  *   free_from                    14 intent: old, fresh, slot                                 no intent yet
  *                                15 intent: call                                             carried through
  *                                16 the slot := NULL                                         carried through

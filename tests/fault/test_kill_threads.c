@@ -5,7 +5,7 @@
  *
  * The tracer runs one of the two threads for a few instructions, then perhaps the other.  A thread that sleeps in the
  * kernel (a lock that the other one holds) is left there until it comes back.  CAIRN_TEST_LONG tries more seeds;
- * CAIRN_SEED=N only one; CAIRN_KILL_REPORT prints counts. */
+ * CAIRN_SEED=N only one, CAIRN_SEEDS=N the first N; CAIRN_KILL_REPORT prints counts. */
 #include "fault/pool_image.h"
 #include "unit/unit.h"
 
@@ -17,7 +17,8 @@
 #include <time.h>
 
 #define FILE_SIZE ((size_t)1 << 20)
-#define RUN_MAX 60 /* instructions of one thread in a row, at most */
+#define RUN_MAX 60    /* instructions of one thread in a row, at most */
+#define RUN_LONG 3000 /* the same once in a while: the other one stays where it is for a whole call */
 
 static char live_path[64], copy_path[64];
 static struct record *record;
@@ -103,12 +104,18 @@ static void work(unsigned thread)
     meet(2);
     for (unsigned i = 0; i < 6; i++)
         give(theirs + 10 + i);
-    to(thread * 8, 64);
-    from(thread * 8);
+    for (unsigned i = 0; i < 6; i++)
+        to(thread * 8 + i, 4096);
+    meet(3);
+    for (unsigned i = 0; i < 6; i++) { /* what the other gets next is what comes back from here */
+        from((1 - thread) * 8 + i);
+        take(thread, mine + 30 + i, 4096);
+    }
+    meet(4);
     if (cairn_pool_realloc_to(pool, &record->slots[thread * 8 + 4], 100 + 20000 * thread) == NULL)
         abort();
     from(thread * 8 + 4);
-    meet(3);
+    meet(5);
 }
 
 static void *second(void *argument)
@@ -234,7 +241,7 @@ static void run_threads(uint64_t seed)
                 threads[!which].state == STOPPED && (left == 0 || threads[which].state != STOPPED);
             switches += next;
             which = next ? !which : which;
-            left = 1 + (unsigned)(draw() % RUN_MAX);
+            left = 1 + (unsigned)(draw() % (draw() % 8 == 0 ? RUN_LONG : RUN_MAX));
         }
         if (threads[which].state == STOPPED) {
             left--;
@@ -288,7 +295,10 @@ static void kill_two_threads(void **state)
     (void)state;
     const char *only = getenv("CAIRN_SEED");
     unsigned long from = only != NULL ? strtoul(only, NULL, 0) : 1;
-    unsigned long count = only != NULL ? 1 : getenv("CAIRN_TEST_LONG") != NULL ? 100 : 3;
+    const char *seeds = getenv("CAIRN_SEEDS");
+    unsigned long count = only != NULL ? 1 : seeds != NULL ? strtoul(seeds, NULL, 0) : 3;
+    if (getenv("CAIRN_TEST_LONG") != NULL)
+        count = 60;
     for (unsigned long seed = from; seed < from + count; seed++)
         run(seed);
     if (getenv("CAIRN_KILL_REPORT") != NULL)
