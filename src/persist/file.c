@@ -151,9 +151,10 @@ static bool plan(const struct file_request *request, uint64_t size, struct file_
                             "a pool needs at least 1 MiB: size is below CAIRN_FILE_SIZE_MIN");
     if (max_size < size)
         return file_trouble(trouble, EINVAL, "max_size is below size");
-    uint64_t most = max_size / PAGE_SIZE;
+    uint64_t most =
+        max_size / (PAGE_SIZE + FORMAT_MARKS_PER_PAGE + sizeof(uint64_t)); /* a few too many or too few */
     while (format_places(most).pages + most * PAGE_SIZE > max_size)
-        most -= most / 64 < 16 ? 1 : most / 64;
+        most--;
     while (format_places(most + 1).pages + (most + 1) * PAGE_SIZE <= max_size)
         most++;
     if (most > FORMAT_PAGES_MAX)
