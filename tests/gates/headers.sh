@@ -17,3 +17,4 @@ rm "$work/include/cairn/bad.h"
 printf '%s\n' '#pragma once' 'inline void f() { throw 1; }' >"$work/include/cairn/bad.hpp"
 must_fail "a throw where there are no exceptions" 'cairn/bad.hpp: does not compile alone as c\+\+17 .*-fno-exceptions' \
     "$scripts/check-headers" "$work/include"
+must_pass "compat/pmemcto" "$scripts/check-headers" "$source_dir/compat/pmemcto/include"
