@@ -3,12 +3,12 @@
 
 #include "cli.h"
 #include "numbers.h"
-#include "pprof.pb-c.h"
 #include "symbols.h"
 #include "table.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pprof.pb-c.h> /* generated from pprof.proto */
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,9 +39,9 @@ static uint8_t *read_whole(const char *name, size_t *size)
         }
         got = bytes != NULL && *size < SIZE_LIMIT ? gzread(file, bytes + *size, PIECE) : -1;
     } while (got > 0);
-    if (got < 0) {
-        int code;
-        const char *why = gzerror(file, &code);
+    int code;
+    const char *why = gzerror(file, &code); /* says, too, when the end is missing */
+    if (got < 0 || code < 0) {
         complain("%s: %s", name, code == Z_ERRNO ? strerror(errno) : code != Z_OK ? why : "too large");
         free(bytes);
         bytes = NULL;

@@ -47,9 +47,9 @@ static bool has_build_id(Elf *elf, const char *wanted)
 {
     const void *bytes;
     ssize_t size = dwelf_elf_gnu_build_id(elf, &bytes);
-    if (*wanted == 0 || size <= 0)
+    if (*wanted == 0)
         return true;
-    if (strlen(wanted) != 2 * (size_t)size)
+    if (size <= 0 || strlen(wanted) != 2 * (size_t)size)
         return false;
     for (ssize_t i = 0; i < size; i++) {
         char digits[3];

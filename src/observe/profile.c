@@ -13,7 +13,7 @@
 #define BUCKETS 16384        /* of sites, of locations */
 #define LIVE_LEAST (1 << 12) /* heads of the live samples' table at first */
 #define LOCK_TRIES 20
-#define DEPTH_MAX 64
+#define DEPTH_MAX STACK_DEPTH_MAX
 
 /* A block that is live and known. */
 struct sample {

@@ -32,7 +32,8 @@ deps() {
     "$scripts/install-deps" "$@"
 }
 
-everything="gcc g++ libc6-dev cmake ninja-build libjansson-dev binutils pkg-config"
+everything="gcc g++ libc6-dev cmake ninja-build libjansson-dev libprotobuf-c-dev protobuf-c-compiler zlib1g-dev"
+everything+=" libdw-dev binutils pkg-config"
 HAVE=$everything
 must_pass "all is there" deps build
 [[ -z $(deps build 2>&1) ]]
