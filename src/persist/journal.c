@@ -170,19 +170,34 @@ static const char *flush(struct writer *writer)
     return trouble;
 }
 
+/* Pages are read word by word, as threads may store to them meanwhile: what comes of that is taken again. */
+static void copy_page(char *to, const char *from)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)from;
+    uint64_t *out = (uint64_t *)(void *)to;
+    for (size_t i = 0; i < CHECKPOINT_PAGE / sizeof *words; i++)
+        out[i] = load_relaxed(&words[i]);
+}
+
+/* `old` NULL: zeros. */
+static bool is_same(const char *now, const char *old)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)now;
+    const uint64_t *others = (const uint64_t *)(const void *)old;
+    uint64_t difference = 0;
+    for (size_t i = 0; i < CHECKPOINT_PAGE / sizeof *words && difference == 0; i++)
+        difference = load_relaxed(&words[i]) ^ (old != NULL ? others[i] : 0);
+    return difference == 0;
+}
+
 static const char *write_page(struct writer *writer, size_t page)
 {
     struct piece *chunk = writer->chunk;
-    memcpy(writer->pages + chunk->count * CHECKPOINT_PAGE,
-           writer->checkpoint->target.base + page * CHECKPOINT_PAGE, CHECKPOINT_PAGE);
+    copy_page(writer->pages + chunk->count * CHECKPOINT_PAGE,
+              writer->checkpoint->target.base + page * CHECKPOINT_PAGE);
     chunk->pages[chunk->count++] = page;
     writer->written++;
     return chunk->count == CHUNK_PAGES_MAX ? flush(writer) : NULL;
-}
-
-static bool is_zero(const char *page)
-{
-    return page[0] == 0 && memcmp(page, page + 1, CHECKPOINT_PAGE - 1) == 0;
 }
 
 /* Writes those of [from, to) that are not what the copy has.  A new copy has zeros everywhere. */
@@ -198,9 +213,7 @@ static const char *write_differing(struct writer *writer, size_t from, size_t to
             return "the copy of the pool could not be read";
         for (size_t page = at; page < end && trouble == NULL; page++) {
             const char *now = checkpoint->target.base + page * CHECKPOINT_PAGE;
-            bool same = writer->fd >= 0
-                            ? is_zero(now)
-                            : memcmp(now, old + (page - at) * CHECKPOINT_PAGE, CHECKPOINT_PAGE) == 0;
+            bool same = is_same(now, writer->fd >= 0 ? NULL : old + (page - at) * CHECKPOINT_PAGE);
             if (!same)
                 trouble = write_page(writer, page);
         }
