@@ -732,11 +732,16 @@ static void cut_again(void)
     const char *message;
     recording = false;
     cut(after, true);
-    uint64_t mark = 0;
+    uint64_t mark = 0, magic = 0;
+    if (after[LIVE].size >= 16)
+        memcpy(&magic, after[LIVE].bytes, sizeof magic);
     if (after[LIVE].size >= 16)
         memcpy(&mark, after[LIVE].bytes + 8, sizeof mark);
     if (mark == MARK) /* it counts as restored: so it must be, wholly */
         CHECK_EQ(state_of(after[LIVE].bytes, (unsigned)wanted_state, (unsigned)wanted_state), wanted_state);
+    else if (magic !=
+             RESTORING_MAGIC) /* nothing says that it is being restored: so nothing may have been changed */
+        CHECK_EQ(memcmp(after[LIVE].bytes, first_cut[LIVE].bytes, LENGTH), 0);
     write_images(scratch, after);
     int got = restore_in(scratch, (unsigned)wanted_state, (unsigned)wanted_state, &message);
     CHECKF(got == wanted_state, "restored again: %s", message);
