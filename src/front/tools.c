@@ -12,14 +12,15 @@ static cairn_tool *start(struct cairn_tool *tool)
 {
     if (tool == NULL)
         return NULL;
+    tool_enlist(tool); /* first, so that no fork finds it in place and not in the list */
     tool->hook = cairn_hook_push(&tool->interface);
     if (tool->hook == NULL) {
+        (void)tool_delist(tool);
         if (tool->kind->end != NULL)
             (void)tool->kind->end(tool);
         tool_release(tool);
         return NULL; /* errno and words are the hook's */
     }
-    tool_enlist(tool);
     return tool;
 }
 
@@ -71,13 +72,12 @@ int cairn_tool_stop(cairn_tool *tool)
 {
     if (cairn_hook_grace() != 0)
         return -1;
-    if (!tool_delist(tool))
+    if (!tool_is_listed(tool, NULL))
         return fail_place();
-    if (cairn_hook_remove(tool->hook) != 0) {
-        tool_enlist(tool);
+    if (cairn_hook_remove(tool->hook) != 0)
         return -1;
-    }
     (void)cairn_hook_grace();
+    (void)tool_delist(tool);
     bool whole = tool->kind->end == NULL || tool->kind->end(tool);
     int error = os_errno_get();
     tool_release(tool);

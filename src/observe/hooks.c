@@ -438,7 +438,7 @@ const char *hooks_name(struct cairn_hook *hook)
 
 void hooks_before_fork(void)
 {
-    lock_take_for_fork(&hooks_lock);
+    lock_take_next_for_fork(&hooks_lock);
 }
 
 void hooks_after_fork_parent(void)

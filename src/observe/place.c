@@ -176,7 +176,7 @@ void place_print_json(struct printer *p, const struct place *place)
 
 void place_before_fork(void)
 {
-    lock_take_for_fork(&table_lock);
+    lock_take_next_for_fork(&table_lock);
 }
 
 void place_after_fork(void)

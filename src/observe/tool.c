@@ -158,7 +158,7 @@ bool tool_is_listed(const struct cairn_tool *tool, const struct tool_kind *kind)
 void tool_fork_all(enum tool_fork when)
 {
     if (when == TOOL_FORK_BEFORE)
-        lock_take_for_fork(&tools_lock);
+        lock_take_next_for_fork(&tools_lock);
     for (struct cairn_tool *tool = tools; tool != NULL; tool = tool->next)
         if (tool->kind->fork != NULL)
             tool->kind->fork(tool, when);

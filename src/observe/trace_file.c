@@ -457,7 +457,7 @@ void trace_file_before_fork(struct trace_file *file)
 {
     for (unsigned i = 0; i < LANES; i++)
         lane_wait(&file->lanes[i]);
-    lock_take_for_fork(&file->writing);
+    lock_take_next_for_fork(&file->writing);
 }
 
 void trace_file_after_fork_parent(struct trace_file *file)

@@ -153,7 +153,7 @@ static void tracing_fork(struct cairn_tool *tool, enum tool_fork when)
     if (tracing->file == NULL)
         return;
     if (when == TOOL_FORK_BEFORE) {
-        lock_take_for_fork(&tracing->defining);
+        lock_take_next_for_fork(&tracing->defining);
         trace_file_before_fork(tracing->file);
         store_relaxed(&tracing->forking, os_thread_id());
         return;

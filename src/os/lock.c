@@ -40,7 +40,6 @@ void lock_take_for_fork(struct lock *lock)
     store_relaxed(&lock->fork_thread, os_thread_id());
 }
 
-/* Without the check of ranks. */
 void lock_take_next_for_fork(struct lock *lock)
 {
     uint32_t expected = 0;
