@@ -30,15 +30,17 @@ size_t bits_count(const uint64_t *bits, size_t from, size_t to)
     return count;
 }
 
-/* First bit in [from, to) that is set after each word was xor-ed with `flip`. */
+/* First bit in [from, to), which is not empty, that is set after each word was xor-ed with `flip`. */
 static size_t next_set(const uint64_t *bits, size_t from, size_t to, uint64_t flip)
 {
-    for (size_t word = from / BITS_PER_WORD; word * BITS_PER_WORD < to; word++) {
-        uint64_t here = (bits[word] ^ flip) & mask_in(word, from, to);
-        if (here != 0)
-            return word * BITS_PER_WORD + low_bit(here);
+    size_t word = from / BITS_PER_WORD;
+    uint64_t here = (bits[word] ^ flip) & (~UINT64_C(0) << (from % BITS_PER_WORD));
+    while (here == 0) {
+        if (++word * BITS_PER_WORD >= to)
+            return to;
+        here = bits[word] ^ flip;
     }
-    return to;
+    return size_min(word * BITS_PER_WORD + low_bit(here), to);
 }
 
 size_t bits_next_set(const uint64_t *bits, size_t from, size_t to)

@@ -144,17 +144,17 @@ static void *fit_alloc(struct cairn_pool *pool, size_t align, size_t size, bool 
     struct fit *fit = fit_of(pool);
     size_t units = fit_units(fit, size);
     align = size_max(align >> fit->ranges.unit_shift, 1);
-    lock_take(&fit->lock);
+    lock_take_quick(&fit->lock);
     size_t at = grab(fit, units, align, false);
     if (UNLIKELY(at == NOWHERE))
         at = miss(fit, units, align, error);
     if (UNLIKELY(at == NOWHERE)) {
-        lock_release(&fit->lock);
+        lock_release_quick(&fit->lock);
         return NULL;
     }
     fit->allocations++;
     fit->blocks++;
-    lock_release(&fit->lock);
+    lock_release_quick(&fit->lock);
     void *block = fit_address(fit, at);
     if (UNLIKELY(zero) && (pool->flags & CAIRN_POOL_OUTSIDE) == 0)
         memset(block, 0, fit_bytes(fit, units));
@@ -189,25 +189,26 @@ static _Noreturn COLD void misuse(struct fit *fit, const char *call, const void 
 }
 
 /* The place of a block that the caller names, under the lock. */
-static size_t place(struct fit *fit, const char *call, const void *block)
+ALWAYS_INLINE size_t place(struct fit *fit, const char *call, const void *block)
 {
     struct ranges *r = &fit->ranges;
     uintptr_t offset = (uintptr_t)block - r->origin;
     size_t at = offset >> r->unit_shift;
-    if (UNLIKELY(!ranges_held(r, at)))
+    struct tract *t = at < r->end ? ranges_tract(r, at) : NULL;
+    size_t i = at & (tract_units(r) - 1);
+    if (UNLIKELY(t == NULL || (t->ours & tract_part(r, i)) == 0))
         misuse(fit, call, block, "invalid pointer");
     if (UNLIKELY((offset & (((uintptr_t)1 << r->unit_shift) - 1)) != 0))
         misuse(fit, call, block, "misaligned pointer");
-    struct tract *t = ranges_tract(r, at);
-    if (UNLIKELY(bits_test(t->bits, at - t->first)))
+    if (UNLIKELY(bits_test(t->bits, i)))
         misuse(fit, call, block, "double free of");
-    if (UNLIKELY(r->blocks && !bits_test(tract_starts(r, t), at - t->first)))
+    if (UNLIKELY(r->blocks && !bits_test(tract_starts(r, t), i)))
         misuse(fit, call, block, "invalid pointer");
     return at;
 }
 
 /* The length of the block at `at`, of which the caller says `size`; SIZE_MAX: nothing. */
-static size_t length(struct fit *fit, const char *call, const void *block, size_t at, size_t size)
+ALWAYS_INLINE size_t length(struct fit *fit, const char *call, const void *block, size_t at, size_t size)
 {
     size_t units = size <= PTRDIFF_MAX ? fit_units(fit, size) : 0;
     if (LIKELY(fit->ranges.blocks)) {
@@ -226,14 +227,14 @@ static size_t length(struct fit *fit, const char *call, const void *block, size_
 static void fit_free(struct cairn_pool *pool, const char *call, void *block, size_t size)
 {
     struct fit *fit = fit_of(pool);
-    lock_take(&fit->lock);
+    lock_take_quick(&fit->lock);
     size_t at = place(fit, call, block), units = length(fit, call, block, at, size);
     ranges_put(&fit->ranges, at, units);
     fit->frees++;
     fit->blocks--;
     if (UNLIKELY(fit->ranges.free_units >= fit->give_at))
         fit_give_spare(fit, at);
-    lock_release(&fit->lock);
+    lock_release_quick(&fit->lock);
 }
 
 /* How many blocks there are fewer when [at, at + units) is freed; a rest behind it is a block more. */

@@ -370,7 +370,7 @@ ALWAYS_INLINE void put_part(struct ranges *r, struct tract *t, size_t from, size
     if (r->blocks)
         clear(tract_starts(r, t), from, to);
     from = tract_run_start(t, from);
-    to = tract_run_end(r, t, to);
+    to = tract_run_end_quick(r, t, to); /* the edges are still those from before */
     if (from == 0 || to == tract_units(r) || to - from > t->parent->most[t->index])
         raise(r, t->parent, t->index, from, to);
     if (LIKELY(r->quick && from > 0))
@@ -410,7 +410,7 @@ ALWAYS_INLINE void mark_start(const struct ranges *r, struct tract *t, size_t i)
     tract_starts(r, t)[i / BITS_PER_WORD] |= UINT64_C(1) << (i % BITS_PER_WORD);
 }
 
-static void take(struct ranges *r, size_t at, size_t units)
+ALWAYS_INLINE void take(struct ranges *r, size_t at, size_t units)
 {
     struct tract *t = ranges_tract(r, at);
     size_t from = at - t->first;
@@ -439,7 +439,7 @@ void ranges_lengthen(struct ranges *r, size_t at, size_t units)
             ~(UINT64_C(1) << (at - t->first) % BITS_PER_WORD);
 }
 
-/* The lowest spot below `limit` with a free run of `units`, which must not leave its tract; NULL: none.  Forgets those
+/* The lowest spot up to `limit` with a free run of `units`, within its tract; NULL: none.  Forgets those
  * that are spots no more. */
 ALWAYS_INLINE struct range_spot *best_spot(struct ranges *r, size_t units, size_t limit)
 {
@@ -453,16 +453,15 @@ ALWAYS_INLINE struct range_spot *best_spot(struct ranges *r, size_t units, size_
             continue;
         }
         i++;
-        if (spot->at >= limit)
+        if (spot->at > limit)
             continue;
-        size_t end = tract_run_end(r, t, from);
-        if (UNLIKELY(end == tract_units(r))) { /* it may go on behind: for the search */
-            ranges_renew_hints(r);
-            return NULL;
-        }
+        size_t end = tract_run_end_quick(r, t, from);
         if (end - from >= units) {
             best = spot;
             limit = spot->at;
+        } else if (UNLIKELY(end == tract_units(r))) { /* it may go on behind: for the search */
+            ranges_renew_hints(r);
+            return NULL;
         }
     }
     return best;
@@ -521,7 +520,11 @@ size_t ranges_grab(struct ranges *r, size_t units)
         size_t at = spot->at;
         r->recent = spot->tract;
         take(r, at, units);
-        spot->at += units; /* still in its tract: that is where the run ended */
+        spot->at += units;
+        if (UNLIKELY(spot->at - spot->tract->first == tract_units(r))) { /* the run may go on behind */
+            *spot = r->spots[--r->spot_count];
+            r->freed = size_min(r->freed, at);
+        }
         return at;
     }
     return grab_behind(r, h, units);
