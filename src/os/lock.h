@@ -84,7 +84,7 @@ ALWAYS_INLINE void lock_release(struct lock *lock)
 /* ---- While there is one thread ------------------------------------------------------------------- */
 
 /* The C library's word for it, where it has one: false once a second thread is about to begin. */
-extern char __libc_single_threaded __attribute__((weak));
+extern char __libc_single_threaded __attribute__((weak, visibility("default")));
 
 ALWAYS_INLINE bool lock_alone(void)
 {
@@ -103,7 +103,8 @@ ALWAYS_INLINE void lock_take_quick(struct lock *lock)
 
 ALWAYS_INLINE void lock_release_quick(struct lock *lock)
 {
-    if (!CAIRN_DEBUG && lock_alone() && load_relaxed(&lock->state) == 1 && load_relaxed(&lock->fork_thread) == 0)
+    if (!CAIRN_DEBUG && lock_alone() && load_relaxed(&lock->state) == 1 &&
+        load_relaxed(&lock->fork_thread) == 0)
         store_relaxed(&lock->state, 0);
     else
         lock_release(lock);

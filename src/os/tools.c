@@ -24,6 +24,11 @@
 
 typedef void asan_change(void const volatile *at, size_t size);
 
+/* Bound when the library is loaded.  Not dlsym: for a name that is not there it calls malloc, and the program's may
+ * be one on a pool that is being made. */
+extern asan_change __asan_poison_memory_region __attribute__((weak, visibility("default")));
+extern asan_change __asan_unpoison_memory_region __attribute__((weak, visibility("default")));
+
 enum { NOT_ASKED, ABSENT, PRESENT };
 static uint32_t presence;                        /* every thread that asks finds the same */
 static asan_change *asan_poison, *asan_unpoison; /* NULL: no sanitizer; atomic */
@@ -33,8 +38,7 @@ bool tools_present(void)
     uint32_t now = load_acquire(&presence); /* pairs with the release below */
     if (LIKELY(now != NOT_ASKED))
         return now == PRESENT;
-    asan_change *poison = (asan_change *)(uintptr_t)os_symbol("__asan_poison_memory_region");
-    asan_change *unpoison = (asan_change *)(uintptr_t)os_symbol("__asan_unpoison_memory_region");
+    asan_change *poison = __asan_poison_memory_region, *unpoison = __asan_unpoison_memory_region;
     bool asan = poison != NULL && unpoison != NULL;
     store_relaxed(&asan_poison, asan ? poison : NULL);
     store_relaxed(&asan_unpoison, asan ? unpoison : NULL);
