@@ -244,6 +244,8 @@ static size_t may_stay_dirty(struct heap *heap, uint64_t now)
 
 static void purge_by_age(struct heap *heap, uint64_t now)
 {
+    if (heap->config.source->purge == NULL)
+        return;
     struct chunk *chunk = heap->dirty_first;
     while (chunk != NULL && chunk->dirty == 0) {
         unlink_chunk(heap, chunk);

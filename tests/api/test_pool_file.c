@@ -172,6 +172,21 @@ static void opens_do_not_scatter(void **state)
     must_close(pool);
 }
 
+/* Free pages grow old, and nothing can be given back: a file has what it has. */
+static void old_free_pages_stay(void **state)
+{
+    (void)state;
+    cairn_pool *pool = make_sized(16 * MIB);
+    void *early = cairn_pool_malloc(pool, MIB), *between = cairn_pool_malloc(pool, 5 * MIB);
+    void *late = cairn_pool_malloc(pool, MIB); /* far enough for another chunk */
+    CHECK(early != NULL && between != NULL && late != NULL);
+    cairn_pool_free(pool, early);
+    usleep(700000); /* the engine purges what has been free for half a second */
+    cairn_pool_free(pool, late);
+    CHECK(cairn_pool_trim(pool, 0) == 0 && cairn_pool_check(pool) == 0);
+    must_close(pool);
+}
+
 /* ---- Killed processes ----------------------------------------------------------------------------- */
 
 static void fill_and_die(void)
@@ -637,6 +652,7 @@ int main(void)
         cmocka_unit_test(blocks_are_there_again),
         cmocka_unit_test(nothing_leaks_across_opens),
         cmocka_unit_test(opens_do_not_scatter),
+        cmocka_unit_test(old_free_pages_stay),
         cmocka_unit_test(a_killed_process_loses_nothing),
         cmocka_unit_test(copies_of_open_pools_are_refused),
         cmocka_unit_test(arguments_are_checked),

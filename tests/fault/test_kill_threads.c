@@ -17,7 +17,8 @@
 #include <time.h>
 
 #define FILE_SIZE ((size_t)1 << 20)
-#define RUN_MAX 60    /* instructions of one thread in a row, at most */
+#define RUN_MAX 60 /* instructions of one thread in a row, at most */
+#define PARK_WITHIN 400
 #define RUN_LONG 3000 /* the same once in a while: the other one stays where it is for a whole call */
 
 static char live_path[64], copy_path[64];
@@ -104,12 +105,12 @@ static void work(unsigned thread)
     meet(2);
     for (unsigned i = 0; i < 6; i++)
         give(theirs + 10 + i);
-    for (unsigned i = 0; i < 6; i++)
-        to(thread * 8 + i, 4096);
+    for (unsigned i = 0; i < 8; i++)
+        to(thread * 8 + i, 10000); /* spans of four blocks, all of them full */
     meet(3);
-    for (unsigned i = 0; i < 6; i++) { /* what the other gets next is what comes back from here */
+    for (unsigned i = 0; i < 8; i++) { /* what the other gets next is what comes back from here */
         from((1 - thread) * 8 + i);
-        take(thread, mine + 30 + i, 4096);
+        take(thread, mine + 30 + i, 10000);
     }
     meet(4);
     if (cairn_pool_realloc_to(pool, &record->slots[thread * 8 + 4], 100 + 20000 * thread) == NULL)
@@ -151,15 +152,20 @@ struct tracee {
 
 static struct tracee threads[2];
 
+static bool intents_changed;
+
 static bool has_changed(void)
 {
     bool any = false;
+    intents_changed = false;
     uint64_t touched = ((const uint64_t *)(file + FORMAT_STATE))[WORD_TOUCHED] & SEAL_MASK;
     size_t end = ((const struct file_header *)file)->pages + touched * 4096;
     for (size_t at = 0; at < end && at < file_length; at += 4096) {
         if (memcmp(file + at, last + at, 4096) != 0) {
             memcpy(last + at, file + at, 4096);
             any = true;
+            intents_changed =
+                intents_changed || (at >= FORMAT_INTENTS_AT && at < FORMAT_INTENTS_AT + 64 * FORMAT_INTENTS);
         }
     }
     return any;
@@ -231,22 +237,30 @@ static bool step(unsigned which, uint64_t seed)
     return true;
 }
 
+/* One of the threads, when it has just begun or ended a call that moves a pointer is often left somewhere in
+ * the rest of it, while the other one goes through calls of its own. */
 static void run_threads(uint64_t seed)
 {
     unsigned which = 0, left = 1;
-    bool news;
+    unsigned parked = (unsigned)(seed % 2);
+    bool news, parks = false;
     for (;;) {
         if (left == 0 || threads[which].state != STOPPED) {
             unsigned next =
                 threads[!which].state == STOPPED && (left == 0 || threads[which].state != STOPPED);
             switches += next;
             which = next ? !which : which;
-            left = 1 + (unsigned)(draw() % (draw() % 8 == 0 ? RUN_LONG : RUN_MAX));
+            left = 1 + (unsigned)(draw() % (parks || draw() % 8 == 0 ? RUN_LONG : RUN_MAX));
+            parks = false;
         }
         if (threads[which].state == STOPPED) {
             left--;
             if (!step(which, seed))
                 return;
+            if (intents_changed && which == parked && draw() % 4 != 0) {
+                left = 1 + (unsigned)(draw() % PARK_WITHIN);
+                parks = true;
+            }
         } else if (!wait_a_little(&news)) {
             return;
         }
