@@ -356,8 +356,12 @@ void ranges_renew_hints(struct ranges *r)
     r->freed = r->last ? 0 : SIZE_MAX;
 }
 
-ALWAYS_INLINE void add_spot(struct ranges *r, struct tract *t, size_t at)
+/* [from, to) of a tract is a free run now.  The newest spot is often in it: what was taken there has come back. */
+ALWAYS_INLINE void add_spot(struct ranges *r, struct tract *t, size_t from, size_t to)
 {
+    size_t at = t->first + from;
+    if (r->spot_count > 0 && r->spots[r->spot_count - 1].at - at <= to - from)
+        r->spot_count--;
     if (UNLIKELY(r->spot_count == RANGES_SPOTS))
         ranges_renew_hints(r);
     r->spots[r->spot_count++] = (struct range_spot){at, t};
@@ -374,7 +378,7 @@ ALWAYS_INLINE void put_part(struct ranges *r, struct tract *t, size_t from, size
     if (from == 0 || to == tract_units(r) || to - from > t->parent->most[t->index])
         raise(r, t->parent, t->index, from, to);
     if (LIKELY(r->quick && from > 0))
-        add_spot(r, t, t->first + from);
+        add_spot(r, t, from, to);
     else if (!r->last)
         r->freed = size_min(r->freed, t->first + from - (from == 0 ? tract_free_before(r, t) : 0));
     else
