@@ -587,7 +587,8 @@ static void the_trace_has_every_call(void **state)
     const struct read_event *e = t.events;
     CHECK(t.ended && t.event_count == 9);
     CHECK(e[0].kind == 1 && e[0].address == (uintptr_t)p && e[0].size == 100);
-    CHECK(e[1].kind == 4 && e[1].old == (uintptr_t)p && e[1].address == (uintptr_t)q && e[1].size == 70000);
+    CHECK(e[1].kind == 4 && e[1].old == (uintptr_t)p && e[1].address == (uintptr_t)q && e[1].size == 70000 &&
+          e[1].took > 0);
     CHECK(e[2].kind == 2 && e[2].address == (uintptr_t)z && e[2].size == 50);
     CHECK(e[3].kind == 3 && e[3].address == (uintptr_t)a && e[3].size == 3 && e[3].alignment_log2 == 9);
     CHECK(e[4].kind == 6 && e[4].failed == 1 && e[4].size == SIZE_MAX / 2);
@@ -626,6 +627,58 @@ static void *pass_on(void *number)
     return NULL;
 }
 
+/* Addresses go from thread to thread, and no block is forgotten or kept too long. */
+static void the_tracker_is_exact_with_threads(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    uint64_t held = 0, kept = 0;
+    cairn_tool *tool = cairn_leaks_start(NULL);
+    for (uintptr_t i = 0; i < 4; i++)
+        CHECK(pthread_create(&threads[i], NULL, pass_on, (void *)i) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    for (int i = 0; i < 64; i++)
+        held += ring[i] != NULL;
+    struct seen seen = leaks_of(tool);
+    for (int i = 0; i < seen.count; i++)
+        kept += seen.leaks[i].blocks;
+    CHECK_EQ(kept, held);
+    for (int i = 0; i < 64; i++) {
+        cairn_free_here(ring[i]);
+        ring[i] = NULL;
+    }
+    CHECK_EQ(leaks_of(tool).count, 0);
+    stop(tool);
+}
+
+/* Below the tracker: as soon as a block is free, somebody has it again. */
+static void *again;
+
+static void free_and_take(void *context, const cairn_call *call, void *block, size_t old_size)
+{
+    (void)context;
+    cairn_below_free(call, block, old_size);
+    if (again == NULL)
+        again = from_here(48);
+}
+
+static void an_address_that_is_used_again_at_once_is_kept(void **state)
+{
+    (void)state;
+    cairn_interface below = {.struct_size = sizeof below, .on_free = free_and_take};
+    void *first = cairn_malloc_here(48);
+    cairn_hook *hook = cairn_hook_push(&below);
+    cairn_tool *tool = cairn_leaks_start(NULL);
+    cairn_free_here(first);
+    CHECK(again == first); /* or this shows nothing */
+    CHECK_EQ(leaks_of(tool).count, 1);
+    cairn_free_here(again);
+    CHECK_EQ(leaks_of(tool).count, 0);
+    stop(tool);
+    CHECK(cairn_hook_remove(hook) == 0 && cairn_hook_grace() == 0);
+}
+
 static int by_address_then_time(const void *a, const void *b)
 {
     const struct read_event *x = a, *y = b;
@@ -646,8 +699,10 @@ static void the_trace_is_in_order(void **state)
         CHECK(pthread_create(&threads[i], NULL, pass_on, (void *)i) == 0);
     for (int i = 0; i < 4; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < 64; i++) {
         cairn_free_here(ring[i]);
+        ring[i] = NULL;
+    }
     stop(tool);
     struct trace t;
     read_trace(&t, path);
@@ -848,6 +903,8 @@ int main(int argc, char **argv)
         TEST(guarded_blocks_are_blocks),
         TEST(the_trace_has_every_call),
         TEST(the_trace_is_in_order),
+        TEST(the_tracker_is_exact_with_threads),
+        TEST(an_address_that_is_used_again_at_once_is_kept),
         TEST(tracker_over_injector_over_pool),
         TEST(what_is_left_at_exit_is_told),
         TEST(options_start_all_of_them),
