@@ -2,6 +2,7 @@
 #include "persist/checkpoint.h"
 
 #include "base/checksum.h"
+#include "base/print.h"
 #include "os/os.h"
 #include "os/storage.h"
 
@@ -17,13 +18,11 @@ bool checkpoint_name(char *out, const char *path, int copy)
 {
     static const char *const endings[] = {".ckpt", ".ckpt0", ".ckpt1"};
     const char *ending = endings[copy + 1];
-    size_t length = strlen(path);
-    if (length + strlen(ending) >= CHECKPOINT_PATH_MAX) {
+    if (strlen(path) + strlen(ending) >= CHECKPOINT_PATH_MAX) {
         os_errno_set(ENAMETOOLONG);
         return false;
     }
-    memcpy(out, path, length);
-    memcpy(out + length, ending, strlen(ending) + 1);
+    print_to_buffer(out, CHECKPOINT_PATH_MAX, "%s%s", path, ending);
     return true;
 }
 

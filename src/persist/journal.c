@@ -390,8 +390,8 @@ const char *journal_restart(struct checkpoint *checkpoint)
     const char *trouble = catch_up(checkpoint);
     if (trouble != NULL)
         return trouble;
-    if (!storage_sync(
-            checkpoint->copy)) { /* what was written since the last flush may be lost: all of it again */
+    if (!storage_sync(checkpoint->copy)) {
+        /* What was written since the last flush may be lost: all of it again. */
         checkpoint->copied_to = JOURNAL_START;
         checkpoint->copied = checkpoint->slot.generation;
         return "the copy of the pool could not be flushed";
