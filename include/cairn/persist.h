@@ -220,23 +220,24 @@ CAIRN_API int cairn_pool_free_from_ptr(cairn_pool *pool, cairn_ptr *slot);
 
 /* ---- Checkpoints ----------------------------------------------------------------------------------- */
 
-/* How checkpoints are made. */
+/* How checkpoints are made.
+ *   AUTO      JOURNAL; but REFLINK, where the file system has it and room for the whole pool, if the kernel cannot say
+ *             which pages were written, or if threads never pause
+ *   REFLINK   clones of the file (XFS, Btrfs).  A store to the pool then needs room on the disk, once for each page, and
+ *             is a SIGBUS if there is none
+ *   JOURNAL   a copy of the file, and a journal of the pages written since the last one.  Takes as much disk again as the
+ *             pool has data; stores never need room */
 typedef enum cairn_checkpoint_way {
-    CAIRN_CHECKPOINT_AUTO =
-        0, /* REFLINK where the file system can and has room for the whole pool, else JOURNAL */
-    CAIRN_CHECKPOINT_REFLINK =
-        1, /* clones of the file (XFS, Btrfs).  A store to the pool then needs room on the disk once
-                                   * for each page, and is a SIGBUS if there is none */
-    CAIRN_CHECKPOINT_JOURNAL =
-        2 /* a copy of the file, and a journal of the pages written since the last one.  Takes as
-                                   * much disk again as the pool has data; stores never need room */
+    CAIRN_CHECKPOINT_AUTO = 0,
+    CAIRN_CHECKPOINT_REFLINK = 1,
+    CAIRN_CHECKPOINT_JOURNAL = 2
 } cairn_checkpoint_way;
 
 /* Makes the present state durable as a whole: once it has returned 0, a power cut leaves this state or that of a later
  * checkpoint.  The state is that of one moment during the call, never a mixture, and the pool's own structures are in
  * order in it; a program that wants its own data in order must not be in the middle of changing them.
  * Other threads and the journal: the moment is one at which nothing was stored during the last look at the pages; when
- * threads keep storing, the call takes what they stored again, a few times, and then fails with EAGAIN.  Where
+ * threads keep storing, the call takes what they stored again, a few times, and then makes a clone, or fails with EAGAIN.  Where
  * cairn_pool_checkpoint_stats says that pages are compared (Linux before 6.7), stores meanwhile are not noticed: no
  * other thread may be storing then.  Clones need no care.
  * Files: FILE.ckpt, FILE.ckpt0 and FILE.ckpt1 beside the pool; docs/persistence.md has their format.  From the first

@@ -159,6 +159,37 @@ const char *checkpoint_begin(struct checkpoint *checkpoint, const struct checkpo
     return trouble;
 }
 
+/* A clone, if there can be one.  Every page may be stored to afterwards and then needs room of its own, or the store
+ * faults: so only where that room is.  False: not possible here. */
+static bool cloned(struct checkpoint *checkpoint, const char **trouble)
+{
+    if (checkpoint->cannot_clone || storage_room(checkpoint->target.fd) < checkpoint->target.length)
+        return false;
+    *trouble = reflink_take(checkpoint);
+    checkpoint->cannot_clone = *trouble != NULL && os_errno_get() == ENOTSUP;
+    return !checkpoint->cannot_clone;
+}
+
+/* The journal is the cheaper way by far when pages here and there were written: a clone writes each of them to a place of
+ * its own, and gets slower with every piece that the file falls into.  A clone is for when the kernel cannot tell which
+ * pages were written, and for threads that never pause; after one of those this process stays with it. */
+static const char *take_best(struct checkpoint *checkpoint)
+{
+    const char *trouble = NULL;
+    bool restless = checkpoint->restless;
+    if ((restless || !journal_tracks(checkpoint)) && cloned(checkpoint, &trouble))
+        return trouble;
+    trouble = journal_take(checkpoint);
+    if (trouble == NULL || restless || os_errno_get() != EAGAIN)
+        return trouble;
+    if (!cloned(checkpoint, &trouble)) {
+        os_errno_set(EAGAIN);
+        return trouble;
+    }
+    checkpoint->restless = true;
+    return trouble;
+}
+
 static const char *take(struct checkpoint *checkpoint)
 {
     const char *trouble = open_control(checkpoint);
@@ -166,17 +197,11 @@ static const char *take(struct checkpoint *checkpoint)
         trouble = restate_slot(checkpoint);
     if (trouble != NULL)
         return trouble;
-    /* Every page may be stored to after a clone and then needs room of its own, or the store faults. */
-    bool clone = checkpoint->wish != CHECKPOINT_WISH_JOURNAL && !checkpoint->cannot_clone &&
-                 (checkpoint->wish == CHECKPOINT_WISH_REFLINK ||
-                  storage_room(checkpoint->target.fd) >= checkpoint->target.length);
-    if (clone) {
-        trouble = reflink_take(checkpoint);
-        checkpoint->cannot_clone = trouble != NULL && os_errno_get() == ENOTSUP;
-        if (!checkpoint->cannot_clone || checkpoint->wish == CHECKPOINT_WISH_REFLINK)
-            return trouble;
-    }
-    return journal_take(checkpoint);
+    if (checkpoint->wish == CHECKPOINT_WISH_JOURNAL)
+        return journal_take(checkpoint);
+    if (checkpoint->wish == CHECKPOINT_WISH_REFLINK)
+        return reflink_take(checkpoint);
+    return take_best(checkpoint);
 }
 
 const char *checkpoint_take(struct checkpoint *checkpoint, const struct checkpoint_part *parts,

@@ -9,7 +9,7 @@
  * The pool file itself is never a checkpoint: the system may write its pages back at any time.  It is the truth as long
  * as the machine lives; after a power cut the last checkpoint is, as a whole.
  *
- * Reflink (XFS, Btrfs)                      Journal (any file system)
+ * Reflink (XFS, Btrfs; see take_best)       Journal (any file system)
  *   FICLONE  FILE -> the copy not in use      written pages -> records behind the journal's end
  *   sync the copy                             sync the control file           <- the checkpoint holds from here on
  *   slot: generation + 1, that copy           the same pages -> the copy, no sync
@@ -67,6 +67,7 @@ struct checkpoint {
     struct lock lock;
     struct checkpoint_target target;
     enum checkpoint_wish wish;
+    bool restless;          /* threads left the journal no moment: clones from now on */
     bool cannot_clone;      /* the file system has no clones */
     int control;            /* FILE.ckpt; -1: not open */
     struct slot slot;       /* the one that counts; serial 0: none */
@@ -157,6 +158,9 @@ unsigned checkpoint_other_copy(const struct checkpoint *checkpoint);
 
 /* ENOTSUP: no clones here. */
 const char *reflink_take(struct checkpoint *checkpoint);
+
+/* Whether the kernel says which pages are written. */
+bool journal_tracks(struct checkpoint *checkpoint);
 
 const char *journal_take(struct checkpoint *checkpoint);
 const char *journal_begin(struct checkpoint *checkpoint, uint64_t same_as);

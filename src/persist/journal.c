@@ -64,6 +64,11 @@ static bool watch_parts(struct checkpoint *checkpoint)
     return !checkpoint->cannot_watch;
 }
 
+bool journal_tracks(struct checkpoint *checkpoint)
+{
+    return watch_parts(checkpoint);
+}
+
 /* Adds the pages written since the last look to `fresh` and `pending`, and write-protects them.  *count gets their
  * number. */
 static const char *look(struct checkpoint *checkpoint, size_t *count)

@@ -595,8 +595,13 @@ static void one_checkpoint(void)
     if (trouble == NULL)
         returned = begun;
     cut_now();
-    if (trouble != NULL) /* a failed one may still come to the disk, until the next one has returned */
+    if (trouble != NULL) { /* a failed one may still come to the disk, until the next one has returned */
+        if (kill_one_in != 0 && check_below(&dice, 3) == 0) {
+            die();
+            begin(0);
+        }
         return;
+    }
     if (check_below(&dice, 6) == 0 && checkpoint_settle(&pool.checkpoint) == NULL) {
         uint64_t generation = check_below(&dice, 2) == 0 ? pool.checkpoint.generation : 0;
         checkpoint_end(&pool.checkpoint);
@@ -788,6 +793,7 @@ static void cut_and_restore(bool has_clones)
 {
     struct checkpoint_part parts[CHECKPOINT_PARTS_MAX];
     clones = has_clones;
+    pool.wish = has_clones ? CHECKPOINT_WISH_REFLINK : CHECKPOINT_WISH_BEST;
     reset();
     recording = true;
     begin(0);
@@ -820,6 +826,37 @@ static void test_cuts_while_restoring(void **state)
     for (unsigned i = 0; i < (check_long() ? 600u : 60u); i++)
         cut_and_restore(i % 2 == 1);
     print_message("%lu images in all, %lu calls\n", images, events);
+}
+
+/* Without a wish: the journal where pages are tracked, else a clone, else the journal. */
+static void test_choice(void **state)
+{
+    (void)state;
+    for (unsigned variant = 0; variant < 4; variant++) {
+        struct checkpoint_part parts[CHECKPOINT_PARTS_MAX];
+        clones = (variant & 1) != 0;
+        pool.compare = (variant & 2) != 0;
+        pool.wish = CHECKPOINT_WISH_BEST;
+        fail_one_in = kill_one_in = 0;
+        reset();
+        begin(0);
+        for (unsigned i = 0; i < 3; i++)
+            CHECK(checkpoint_take(&pool.checkpoint, parts, parts_now(parts)) == NULL);
+        bool tracked = !pool.checkpoint.cannot_watch;
+        CHECK(!(tracked && pool.compare));
+        CHECK_EQ(pool.checkpoint.slot.way, clones && !tracked ? CHECKPOINT_REFLINK : CHECKPOINT_JOURNAL);
+        CHECK_EQ(pool.checkpoint.generation, 3);
+        pool.checkpoint.wish = CHECKPOINT_WISH_REFLINK;
+        const char *trouble = checkpoint_take(&pool.checkpoint, parts, parts_now(parts));
+        CHECK(clones ? trouble == NULL : errno == ENOTSUP);
+        pool.checkpoint.wish = CHECKPOINT_WISH_BEST;
+        pool.checkpoint.restless = true;
+        CHECK(checkpoint_take(&pool.checkpoint, parts, parts_now(parts)) == NULL);
+        CHECK_EQ(pool.checkpoint.slot.way, clones ? CHECKPOINT_REFLINK : CHECKPOINT_JOURNAL);
+        checkpoint_end(&pool.checkpoint);
+        (void)__wrap_close(pool.fd);
+        CHECK(munmap(pool.base, LENGTH) == 0);
+    }
 }
 
 /* ---- Threads that keep storing ----------------------------------------------------------------------- */
@@ -902,9 +939,13 @@ int main(void)
     for (enum file file = LIVE; file < FILES; file++)
         disk.last[file] = &disk.first[file];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_journal),          cmocka_unit_test(test_journal_compared),
-        cmocka_unit_test(test_clones),           cmocka_unit_test(test_both),
-        cmocka_unit_test(test_stores_meanwhile), cmocka_unit_test(test_cuts_while_restoring),
+        cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_journal_compared),
+        cmocka_unit_test(test_clones),
+        cmocka_unit_test(test_both),
+        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_stores_meanwhile),
+        cmocka_unit_test(test_cuts_while_restoring),
     };
     return cmocka_run_group_tests(tests, NULL, tidy);
 }

@@ -78,7 +78,7 @@ static bool is_state(const struct model *model, const unsigned char *base)
     return true;
 }
 
-static void store_forever(const char *path)
+static void store_forever(const char *path, enum checkpoint_wish wish)
 {
     static struct checkpoint checkpoint;
     struct model model = {.dice = seed};
@@ -95,6 +95,7 @@ static void store_forever(const char *path)
                                        .parts = {{0, LENGTH}},
                                        .part_count = 1};
     CHECK(checkpoint_begin(&checkpoint, &target, 0) == NULL);
+    checkpoint.wish = wish;
     while (model.state < STATES_MAX) {
         model_step(&model);
         store_state(&model, base);
@@ -184,7 +185,8 @@ static void cut_power(const char *make, const char *size, const char *options, e
     CHECK(child >= 0);
     if (child == 0) {
         check_in_task = 1;
-        store_forever(path);
+        store_forever(path,
+                      expected == CHECKPOINT_REFLINK ? CHECKPOINT_WISH_REFLINK : CHECKPOINT_WISH_JOURNAL);
     }
     for (int i = 0; i < (check_long() ? 200 : 10); i++) {
         check_sleep(0.05 + (double)check_below(&dice, 1000) / 4000);
@@ -207,6 +209,12 @@ static void test_xfs(void **state)
 {
     (void)state;
     cut_power("mkfs.xfs -q", "400M", ",nouuid", CHECKPOINT_REFLINK);
+}
+
+static void test_xfs_journal(void **state)
+{
+    (void)state;
+    cut_power("mkfs.xfs -q", "400M", ",nouuid", CHECKPOINT_JOURNAL);
 }
 
 static void test_btrfs(void **state)
@@ -246,6 +254,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_xfs, clean_up),
+        cmocka_unit_test_teardown(test_xfs_journal, clean_up),
         cmocka_unit_test_teardown(test_btrfs, clean_up),
         cmocka_unit_test_teardown(test_ext4, clean_up),
     };
