@@ -13,7 +13,7 @@
  * Blocks that were there before are not known.  A realloc counts as the end of one block and a new one of the whole
  * size.  Pools are not in it.
  *
- * What it costs: nothing while it is off; while on, some twenty instructions more for each allocation, and for a sample
+ * What it costs: nothing while it is off; while on, some 27 instructions more for each allocation, and for a sample
  * a walk up the stack, a page of memory while it lives, and 48 bytes.  Stacks are walked by unwind tables, and by frame
  * pointers in code that has none.
  *

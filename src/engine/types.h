@@ -182,7 +182,8 @@ struct bin {
     uint8_t level;  /* size of the next new span: doubles as the class proves busy */
 };
 
-/* A way from a thread to its cache in another heap, by the heap's number; filled by pool/thread.c. */
+/* A way from a thread to its cache in another heap, by the heap's number; filled by pool/thread.c.  Who reads it through
+ * cache_watched finds a pointer for the number, which is none: no pool is found the short way then. */
 struct cache_slot {
     uint64_t id; /* 0: empty */
     struct cache *cache;

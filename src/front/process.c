@@ -250,12 +250,20 @@ static void *allocate(const struct request *request)
     return block != NULL ? block : fail(error);
 }
 
+/* As cache_alloc, by the truth behind quick and firsts. */
+ALWAYS_INLINE void *pop_behind_veil(struct cache *cache, size_t size)
+{
+    if (LIKELY(size <= QUICK_SIZE_MAX))
+        return span_pop(cache->bins[class_of_eighths[(size + 7) / 8]].first);
+    return size <= CLASS_SIZE_MAX ? span_pop(cache->bins[class_of(size)].first) : NULL;
+}
+
 /* While allocations are sampled, all but the samples are popped here. */
 void *process_alloc_slow(size_t size, bool zero)
 {
     struct cache *cache = load_relaxed(&thread_cache);
-    if (size < cache->sample_left && size <= CLASS_SIZE_MAX && cache->seen == watch_now()) {
-        void *block = span_pop(cache->bins[class_of(size)].first);
+    if (size < cache->sample_left && cache->seen == watch_now()) {
+        void *block = pop_behind_veil(cache, size);
         if (LIKELY(block != NULL)) {
             cache->sample_left -= size;
             return zero ? memset(block, 0, size) : block;
@@ -439,12 +447,25 @@ static bool count_resized(size_t size)
     return due;
 }
 
+/* No sample ends here and none begins: all that is left to do while allocations are sampled is to count. */
+static bool only_counts(uint32_t watch, const struct span *span, size_t size)
+{
+    struct cache *cache = process_cache();
+    if ((watch & WATCH_ALL) != 0 || load_relaxed(&span->is_marked) != 0 || cache == NULL)
+        return false;
+    if (size >= cache->sample_left)
+        return cache->sample_left == 0;
+    cache->sample_left -= size;
+    return true;
+}
+
 /* To the sampler a realloc is the end of the block and a new allocation of the whole size. */
 static void *resize_watched(const char *call, void *block, size_t size, enum error *error)
 {
     struct watch_known known;
     uint32_t watch = watch_now();
-    (void)heap_span_of(process_cache(), call, block); /* a report if there is none */
+    if (only_counts(watch, heap_span_of(process_cache(), call, block), size))
+        return resize(call, block, size, error);
     watch_moving(watch, block, &known);
     void *sample = count_resized(size) ? resize_sample(call, block, size, error) : NULL;
     void *moved = sample != NULL ? sample : resize(call, block, size, error);

@@ -13,6 +13,8 @@ static void every_size_gets_the_smallest_class_that_fits(void **state)
         CHECKF(size_class == 0 || class_size(size_class - 1) < size, "%zu in class %u", size, size_class);
     }
     CHECK_EQ(class_of(CLASS_SIZE_MAX), CLASS_COUNT - 1);
+    for (size_t i = 0; i < QUICK_COUNT; i++)
+        CHECK_EQ(class_of_eighths[i], class_of(8 * i));
 }
 
 static void classes_rise_by_little(void **state)
