@@ -24,6 +24,7 @@ struct cairn_tracer {
     const cairn_leaks_config *config;
     cairn_leaks *out;
     bool relocatable;
+    bool refused;   /* a block was to be freed in a pool that is open for reading */
     uint64_t pages; /* touched ones */
     uint32_t *first;
     uint64_t *reached, *later;
@@ -151,6 +152,10 @@ static void leaked(struct cairn_tracer *tracer, char *block, size_t size)
     tracer->out->leaked_bytes += size;
     if (config->visit == NULL || config->visit(block, size, config->visit_context) == 0)
         return;
+    if (tracer->file->read_only) {
+        tracer->refused = true;
+        return;
+    }
     cairn_pool_free(tracer->file->pool, block);
     tracer->out->freed_blocks++;
     tracer->out->freed_bytes += size;
@@ -219,6 +224,7 @@ bool leaks_find(struct pool_file *file, const cairn_leaks_config *config, cairn_
     find_spans(tracer);
     trace(tracer);
     sweep(tracer);
+    bool refused = tracer->refused;
     (void)os_unmap(tracer, size);
-    return true;
+    return !refused || file_trouble(trouble, EROFS, "the pool is open for reading only");
 }
