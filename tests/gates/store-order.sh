@@ -10,7 +10,7 @@ only=" $* "
 
 tree=$work/tree
 mkdir -p "$tree"
-cp -r "$source_dir"/{CMakeLists.txt,CMakePresets.json,cmake,include,scripts,src,tests,bench,compat} "$tree/"
+cp -r "$source_dir"/{CMakeLists.txt,CMakePresets.json,cmake,include,scripts,src,tests,bench,compat,examples} "$tree/"
 cmake --log-level=WARNING -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCAIRN_WERROR=OFF '-DCAIRN_TEST_FOLDERS=fault' >/dev/null
 
