@@ -51,7 +51,7 @@ static void set_first(struct cache *cache, unsigned size_class, struct span *fir
     cache->bins[size_class].first = first;
     do {
         watch = load_relaxed(&cache->heap->watch);
-        show(cache, size_class, (watch & WATCH_VEIL) != 0 ? &span_none : first);
+        show(cache, size_class, (watch & WATCH_VEIL) != 0 || cache->tag_count > 0 ? &span_none : first);
         order_here(); /* for the other threads, os_barrier_everywhere in veil_all makes it one */
     } while (UNLIKELY(load_relaxed(&cache->heap->watch) != watch));
 }
@@ -235,6 +235,7 @@ static void init(struct cache *cache, struct heap *heap)
     cache->last_released = NULL;
     cache->retained_pages = 0;
     cache->slot = NULL;
+    cache->tag_count = 0;
     memset(cache->slots, 0, sizeof cache->slots);
     cache->in_use = true;
 }

@@ -200,6 +200,8 @@ struct cache_slot {
 #define WATCH_FLAGS ((uint32_t)7)
 #define WATCH_CHANGE ((uint32_t)8)
 
+#define CACHE_TAGS_MAX 16
+
 /* Written by its thread only, except `next_*`, `slot`, `held_as` and `in_use` (heap lock), the veil: see above,
  * and what pool/thread.h says.
  * Without a veil quick[i] == bins[class_of(8 * i)].first and firsts[i] == bins[i + FIRSTS_CLASS].first for every i;
@@ -218,8 +220,10 @@ struct cache {
     bool in_use;                 /* a living thread has it; for checks */
     struct cache **slot;         /* the word by which the thread finds it; NULL: it cannot be held */
     struct cache *held_as;       /* what stood in the slot before it was held */
-    struct cache *next_all;      /* every cache of the heap, ever */
-    struct cache *next_idle;     /* caches whose thread is gone */
+    uint32_t tag_count;          /* scopes that the thread is in; while there is one, the cache is veiled */
+    struct cairn_pool *tags[CACHE_TAGS_MAX]; /* where they allocate from, the innermost last */
+    struct cache *next_all;                  /* every cache of the heap, ever */
+    struct cache *next_idle;                 /* caches whose thread is gone */
     struct bin bins[CLASS_COUNT];
     struct cache_slot
         slots[CACHE_SLOTS];    /* of the thread that has this cache in the process heap; see pool/thread.h */

@@ -230,12 +230,22 @@ static void *serve(struct cache *cache, const struct request *request, enum erro
 
 static void *allocate_watched(const struct request *request);
 
+/* The pool of the scope that the thread is in, or NULL. */
+static struct cairn_pool *tag_now(void)
+{
+    const struct cache *cache = process_cache();
+    return cache != NULL && cache->tag_count > 0 ? cache->tags[cache->tag_count - 1] : NULL;
+}
+
 static void *allocate(const struct request *request)
 {
     enum error error = ERROR_MEMORY;
     void *block = NULL;
     if (request->size > PTRDIFF_MAX)
         return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
+    struct cairn_pool *tag = tag_now();
+    if (UNLIKELY(tag != NULL))
+        return pool_alloc(tag, request->align, request->size, request->zero);
     if (UNLIKELY((watch_now() & WATCH_VEIL) != 0))
         return allocate_watched(request);
     struct cache *cache = thread_own_cache();
@@ -262,7 +272,7 @@ ALWAYS_INLINE void *pop_behind_veil(struct cache *cache, size_t size)
 void *process_alloc_slow(size_t size, bool zero)
 {
     struct cache *cache = load_relaxed(&thread_cache);
-    if (size < cache->sample_left && cache->seen == watch_now()) {
+    if (size < cache->sample_left && cache->seen == watch_now() && cache->tag_count == 0) {
         void *block = pop_behind_veil(cache, size);
         if (LIKELY(block != NULL)) {
             cache->sample_left -= size;

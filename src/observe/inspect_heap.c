@@ -155,7 +155,8 @@ static bool check_first(const struct cache *cache, size_t i)
     bool quick = i < QUICK_COUNT;
     const struct span *found = load_relaxed(quick ? &cache->quick[i] : &cache->firsts[i - QUICK_COUNT]);
     const struct span *first = cache->bins[quick ? class_of(8 * i) : i - QUICK_COUNT + FIRSTS_CLASS].first;
-    return found == first || (found == &span_none && load_relaxed(&cache->heap->watch) != 0);
+    return found == first ||
+           (found == &span_none && (load_relaxed(&cache->heap->watch) != 0 || cache->tag_count > 0));
 }
 
 static bool check_cache(const struct cache *cache, struct inspect_fault *fault)

@@ -145,8 +145,10 @@ static int start(struct heap *heap, const char *path, uint64_t (*thread_key)(voi
         return EBUSY;
     if (strlen(path) >= PATH_BYTES)
         return ENAMETOOLONG;
-    key = thread_key;
-    recorded = heap;
+    if (load_relaxed(&file) == NULL) { /* later ones are the same, and may be read already */
+        key = thread_key;
+        recorded = heap;
+    }
     memcpy(pattern, path, strlen(path) + 1);
     can_fork = strstr(path, "%p") != NULL;
     if (!open_file(path))
