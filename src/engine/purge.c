@@ -270,6 +270,8 @@ static void shrink_ends(struct heap *heap, size_t keep)
 
 void purge_by_rules(struct heap *heap)
 {
+    if (heap->config.source->purge == NULL)
+        return; /* a buffer: its pages go nowhere */
     uint64_t now = os_now_ms();
     size_t keep = may_stay_dirty(heap, now);
     if (heap->config.source->shrink != NULL)

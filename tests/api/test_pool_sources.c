@@ -252,6 +252,24 @@ static void addresses_find_their_buffer_among_many(void **state)
         cairn_pool_destroy(pools[i]);
 }
 
+/* Pages that have been free for a while would go to the system: those of a buffer have nowhere to go. */
+static void free_pages_grow_old_in_a_buffer(void **state)
+{
+    (void)state;
+    static char memory[12 << 20];
+    cairn_pool *pool = cairn_pool_create(CONFIG(.buffer = memory, .buffer_size = sizeof memory));
+    char *first = cairn_pool_malloc(pool, 100000), *between = cairn_pool_malloc(pool, 8 << 20);
+    char *last = cairn_pool_malloc(pool, 100000);
+    CHECK(first != NULL && between != NULL && last != NULL);
+    cairn_pool_free(pool, first);
+    usleep(700 * 1000);
+    cairn_pool_free(pool, last);
+    cairn_pool_free(pool, between);
+    CHECK(cairn_pool_trim(pool, 0) == 0);
+    churn(pool, 500, 20000);
+    cairn_pool_destroy(pool);
+}
+
 static void *use_buffer(void *context)
 {
     for (int i = 0; i < 20000; i++) {
@@ -311,6 +329,7 @@ int main(void)
         cmocka_unit_test(a_source_that_refuses_is_no_memory),
         cmocka_unit_test(buffers_of_every_size_serve_or_are_refused),
         cmocka_unit_test(addresses_find_their_buffer_among_many),
+        cmocka_unit_test(free_pages_grow_old_in_a_buffer),
         cmocka_unit_test(threads_share_a_buffer),
         cmocka_unit_test(mappings_have_the_pools_name),
     };
