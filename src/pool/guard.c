@@ -80,6 +80,40 @@ static struct span *span_of(struct cairn_pool *pool, const char *call, const voi
     return span;
 }
 
+/* Takes spans out of the queue until it is short enough, and gives them back; true if any. */
+static bool shorten_queue(struct guard *guard, size_t pages)
+{
+    bool any = false;
+    for (;;) {
+        lock_take(&guard->lock);
+        struct span *span = guard->queued_pages > pages ? guard->first : NULL;
+        if (span != NULL) {
+            guard->first = span->next;
+            if (guard->first == NULL)
+                guard->last = NULL;
+            guard->queued_pages -= span->pages;
+        }
+        lock_release(&guard->lock);
+        if (span == NULL)
+            return any;
+        void *base = (void *)span->base;
+        span->next = NULL;
+        span->free = NULL;
+        span->carved = 1;
+        if (os_protect(base, span->pages << PAGE_SHIFT, true)) /* else it can never be used again */
+            any = large_free(span, base) || any;
+    }
+}
+
+/* Pages for one block; where memory is short, those of freed blocks. */
+static char *get_pages(struct guard *guard, size_t size, enum error *error)
+{
+    char *base = large_alloc(&guard->heap, size, guard_bytes(), true, error);
+    if (base == NULL && shorten_queue(guard, 0))
+        base = large_alloc(&guard->heap, size, guard_bytes(), true, error);
+    return base;
+}
+
 static void *guard_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero, enum error *error)
 {
     struct guard *guard = pool->state;
@@ -91,7 +125,7 @@ static void *guard_alloc(struct cairn_pool *pool, size_t align, size_t size, boo
         *error = ERROR_MEMORY;
         return NULL;
     }
-    char *base = large_alloc(&guard->heap, align_up(size, page) + page + slack, page, true, error);
+    char *base = get_pages(guard, align_up(size, page) + page + slack, error);
     if (base == NULL)
         return NULL;
     struct span *span = pagemap_find(base);
@@ -107,30 +141,6 @@ static void *guard_alloc(struct cairn_pool *pool, size_t align, size_t size, boo
     span->carved = 1;
     lock_release(&guard->lock);
     return block;
-}
-
-/* Takes spans out of the queue until it is short enough, and gives them back. */
-static void shorten_queue(struct guard *guard, size_t pages)
-{
-    for (;;) {
-        lock_take(&guard->lock);
-        struct span *span = guard->queued_pages > pages ? guard->first : NULL;
-        if (span != NULL) {
-            guard->first = span->next;
-            if (guard->first == NULL)
-                guard->last = NULL;
-            guard->queued_pages -= span->pages;
-        }
-        lock_release(&guard->lock);
-        if (span == NULL)
-            return;
-        void *base = (void *)span->base;
-        span->next = NULL;
-        span->free = NULL;
-        span->carved = 1;
-        if (os_protect(base, span->pages << PAGE_SHIFT, true)) /* else it can never be used again */
-            (void)large_free(span, base);
-    }
 }
 
 static void guard_free(struct cairn_pool *pool, const char *call, void *block, size_t size)
@@ -151,7 +161,7 @@ static void guard_free(struct cairn_pool *pool, const char *call, void *block, s
     (void)os_purge((void *)span->base, span->pages << PAGE_SHIFT); /* addresses are kept, memory is not */
     (void)os_protect((void *)span->base, span->pages << PAGE_SHIFT, false);
     lock_release(&guard->lock);
-    shorten_queue(guard, QUEUE_PAGES_MAX);
+    (void)shorten_queue(guard, QUEUE_PAGES_MAX);
 }
 
 static size_t guard_usable(struct cairn_pool *pool, const char *call, const void *block)
@@ -235,8 +245,7 @@ static void guard_stats(struct cairn_pool *pool, cairn_stats *out)
 static bool guard_trim(struct cairn_pool *pool, size_t keep)
 {
     struct guard *guard = pool->state;
-    bool any = guard->queued_pages > 0;
-    shorten_queue(guard, 0);
+    bool any = shorten_queue(guard, 0);
     return pool_slab.trim(pool, keep) || any;
 }
 

@@ -434,6 +434,36 @@ static void one_thread_uses_ten_thousand_pools(void **state)
     CHECK_EQ(after, before);
 }
 
+/* Freed blocks of a guard pool keep their addresses for a while: not at the price of the limit. */
+static void guarded_blocks_in_wait_make_room(void **state)
+{
+    (void)state;
+    cairn_pool *pool = cairn_pool_create(CONFIG(.flags = CAIRN_POOL_GUARD, .limit = 1 << 20));
+    for (size_t i = 0; i < 1000; i++) {
+        char *p = cairn_pool_malloc(pool, 100 + i);
+        CHECKF(p != NULL, "block %zu: %s", i, cairn_errormsg());
+        p[0] = 1;
+        cairn_pool_free(pool, p);
+    }
+    cairn_pool_destroy(pool);
+}
+
+static void any_alignment_is_met_or_refused(void **state)
+{
+    (void)state;
+    cairn_pool *pool = cairn_pool_create(NULL);
+    for (unsigned shift = 0; shift < 64;
+         shift += shift == 32 ? 18 : 1) /* between: terabytes, which take seconds */
+        for (size_t size = 0; size <= 5000; size += 2500) {
+            char *p = cairn_pool_aligned_alloc(pool, (size_t)1 << shift, size);
+            CHECK(p != NULL ? ((uintptr_t)p & (((size_t)1 << shift) - 1)) == 0 : errno == ENOMEM);
+            CHECK(p == NULL || cairn_pool_of(p) == pool);
+            cairn_pool_free(pool, p);
+        }
+    CHECKF(cairn_pool_check(pool) == 0, "%s", cairn_errormsg());
+    cairn_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +479,8 @@ int main(void)
         cmocka_unit_test(threads_come_and_go),
         cmocka_unit_test(the_child_of_a_fork_goes_on),
         cmocka_unit_test(one_thread_uses_ten_thousand_pools),
+        cmocka_unit_test(guarded_blocks_in_wait_make_room),
+        cmocka_unit_test(any_alignment_is_met_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
