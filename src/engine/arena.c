@@ -10,15 +10,18 @@
 
 /* ---- Finding ------------------------------------------------------------------------------------- */
 
-/* The first place for `pages` aligned pages in a free run that starts in [from, to). */
+/* The first aligned place with `pages` free pages at or behind the first free page in [from, to).  What lies between
+ * such a page and the aligned place is not looked at: with a huge alignment that would be most of the arena, again for
+ * each chunk. */
 static size_t find_between(const struct arena *arena, size_t from, size_t to, size_t pages, size_t align)
 {
-    size_t slack = (align >> PAGE_SHIFT) - 1;
     size_t at = bits_next_set(arena->free, from, to);
     while (at < to) {
         size_t start = (align_up(arena_address(arena, at), align) - arena->base) >> PAGE_SHIFT;
-        size_t end = bits_next_clear(arena->free, at, size_min(at + pages + slack, arena->pages));
-        if (start + pages <= end)
+        if (start >= arena->pages || arena->pages - start < pages)
+            return NOT_FOUND;
+        size_t end = bits_next_clear(arena->free, start, start + pages);
+        if (end == start + pages)
             return start;
         at = bits_next_set(arena->free, end, to);
     }
