@@ -219,7 +219,7 @@ CAIRN_API int cairn_pool_trim(cairn_pool *pool, size_t keep);
 CAIRN_API int cairn_pool_limit_set(cairn_pool *pool, size_t hard, size_t soft);
 
 /* Calls `visit` for every pool of the process until it returns nonzero, and returns that.  Visit may call anything on
- * the pool but cairn_pool_destroy, which would wait for itself. */
+ * the pool but cairn_pool_reset and cairn_pool_destroy, which would wait for themselves. */
 CAIRN_API int cairn_pools_walk(int (*visit)(cairn_pool *pool, void *context), void *context);
 
 #ifdef __cplusplus

@@ -31,7 +31,8 @@ typedef struct cairn_source {
     /* A range of `size` bytes at a multiple of `alignment` (a power of two); NULL: there is none. */
     void *(*reserve)(void *context, size_t size, size_t alignment);
 
-    /* Takes a range back.  0, or -1 when it has to stay: the pool then forgets it. */
+    /* Takes a range back.  0, or -1 when it has to stay: the pool goes on using it, or, when the pool is
+     * destroyed or reset, forgets it. */
     int (*release)(void *context, void *base, size_t size);
 
     /* Makes part of a range readable and writable.  0, or -1: no memory.  NULL: ranges are usable as they come. */

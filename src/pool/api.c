@@ -343,10 +343,14 @@ int cairn_pool_walk(cairn_pool *pool, cairn_visit *visit, void *context)
 int cairn_pool_walk_free(cairn_pool *pool, cairn_visit *visit, void *context)
 {
     must_exist(pool);
-    if (pool->ops->walk_free != NULL)
-        return pool->ops->walk_free(pool, visit, context);
-    (void)thread_fail(EINVAL, "only pools of class CAIRN_FIT have free ranges to walk");
-    return -1;
+    if (pool->ops->walk_free == NULL) {
+        (void)thread_fail(EINVAL, "only pools of class CAIRN_FIT have free ranges to walk");
+        return -1;
+    }
+    pool_pin(pool);
+    int result = pool->ops->walk_free(pool, visit, context);
+    pool_unpin(pool);
+    return result;
 }
 
 int cairn_pool_check(cairn_pool *pool)
