@@ -18,6 +18,7 @@ foreach(source IN LISTS cairn_sources command_sources compat_sources)
         COMMAND ${CMAKE_COMMAND} -E make_directory ${folder}
         COMMAND ${CMAKE_COMMAND} -E touch ${stamp}
         DEPENDS ${source} ${internal_headers} ${cairn_headers} ${CMAKE_SOURCE_DIR}/.clang-tidy
+                ${generated_folder}/pprof.pb-c.h
         VERBATIM
         COMMENT "clang-tidy ${name}")
     list(APPEND stamps ${stamp})

@@ -43,7 +43,7 @@ static void more_slots(struct builder *b)
     size_t room = b->slot_room > 0 ? 2 * b->slot_room : 2 * SLOTS_RESTING;
     uint32_t *resting = allocate(room, sizeof *resting);
     uint64_t *sizes = allocate(room, sizeof *sizes);
-    for (size_t i = 0; i < b->resting_count; i++)
+    for (size_t i = 0; b->slot_room > 0 && i < b->resting_count; i++)
         resting[i] = b->resting[(b->resting_first + i) % b->slot_room];
     if (b->slot_count > 0)
         memcpy(sizes, b->sizes, b->slot_count * sizeof *sizes);

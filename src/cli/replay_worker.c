@@ -213,7 +213,7 @@ static void do_step(const struct plan_step *step)
 
 static void run_thread(uint32_t number)
 {
-    struct plan_step steps[STEPS_AT_ONCE];
+    static __thread struct plan_step steps[STEPS_AT_ONCE];
     const struct plan_thread *thread = &replay.threads[number];
     struct plan_step resizing = {0};
     for (uint64_t done = 0, now; done < thread->count; done += now) {
@@ -326,9 +326,9 @@ int replay_worker(int argc, char **argv)
         complain("replay: %s is for the command itself", REPLAY_WORKER);
         return STATUS_USAGE;
     }
-    replay.fd = atoi(argv[2]);
-    int out = atoi(argv[3]);
-    replay.touch = (enum replay_touch)atoi(argv[4]);
+    replay.fd = (int)strtol(argv[2], NULL, 10);
+    int out = (int)strtol(argv[3], NULL, 10);
+    replay.touch = (enum replay_touch)strtol(argv[4], NULL, 10);
     read_at(&replay.plan, sizeof replay.plan, 0);
     replay.slots = map(replay.plan.slots * sizeof *replay.slots);
     replay.remaining = map(replay.plan.epochs * sizeof *replay.remaining);

@@ -59,9 +59,10 @@ static struct span *make(struct heap *heap, size_t pages, size_t align, struct r
 {
     struct span *span = meta_span_alloc(heap);
     *error = span != NULL ? pages_take(heap, pages, align, run) : meta_error(heap);
+    if (span == NULL)
+        return NULL;
     if (*error != OK) {
-        if (span != NULL)
-            meta_span_free(heap, span);
+        meta_span_free(heap, span);
         return NULL;
     }
     init(span, run);

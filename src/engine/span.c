@@ -56,7 +56,7 @@ struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, s
     struct span *span = meta_span_alloc(heap);
     *error = span != NULL ? pages_take(heap, class_span_pages(size_class, level), PAGE_SIZE, &run)
                           : meta_error(heap);
-    if (*error == OK) {
+    if (span != NULL && *error == OK) {
         init(span, size_class, &run, owner);
         if (heap->config.events != NULL)
             heap->config.events->made(heap, span);

@@ -181,6 +181,8 @@ char *cairn_strndup_at(const char *string, size_t max, SITE)
 
 NOINLINE static void hooked_free(cairn_call call, void *block)
 {
+    if (block == NULL)
+        return;
     int saved = os_errno_get();
     struct hook_slot *slot = hooks_enter(&call);
     if (slot == NULL) {
@@ -194,7 +196,7 @@ NOINLINE static void hooked_free(cairn_call call, void *block)
 
 void cairn_free_at(void *block, SITE)
 {
-    if (HOOKED() && block != NULL)
+    if (HOOKED())
         hooked_free((cairn_call)CALL(), block);
     else
         process_free("free", block);

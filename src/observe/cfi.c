@@ -22,7 +22,7 @@
 __attribute__((no_sanitize("address"))) bool frame_read(struct frame *frame, uintptr_t address,
                                                         uintptr_t *word)
 {
-    if (address % sizeof *word != 0)
+    if (address == 0 || address % sizeof *word != 0)
         return false;
     if ((address & PAGE_MASK) != frame->checked) {
         if (!os_readable((const void *)address))
