@@ -313,7 +313,8 @@ void *process_calloc(size_t count, size_t size)
 static struct cairn_pool *pool_of_block(const void *block)
 {
     const struct span *span = pagemap_find(block);
-    if (LIKELY(span != NULL && span->size_class != CLASS_EXTENT && span_heap(span) == &process_heap))
+    if (LIKELY(span != NULL && span->size_class != CLASS_EXTENT && span_heap(span) == &process_heap &&
+               (span_is_block(span, block) || !buffers_any())))
         return NULL;
     return block != NULL ? pool_of_address(block) : NULL;
 }

@@ -10,7 +10,12 @@ static uint64_t priority(const struct cairn_pool *pool)
     return x ^ x >> 32;
 }
 
-static struct cairn_pool *root;
+static struct cairn_pool *root; /* written under the lock; atomic */
+
+bool buffers_any(void)
+{
+    return load_relaxed(&root) != NULL;
+}
 
 /* Splits `tree` at `address`: what begins below goes to *low, the rest to *high. */
 static void split(struct cairn_pool *tree, uintptr_t address, struct cairn_pool **low,
@@ -33,10 +38,11 @@ static void split(struct cairn_pool *tree, uintptr_t address, struct cairn_pool 
 void buffers_add(struct cairn_pool *pool)
 {
     struct cairn_pool **at = &root;
+    pool->around = buffers_find(pool->buffer);
     while (*at != NULL && priority(*at) >= priority(pool))
         at = pool->buffer < (*at)->buffer ? &(*at)->left : &(*at)->right;
     split(*at, pool->buffer, &pool->left, &pool->right);
-    *at = pool;
+    store_relaxed(at, pool);
 }
 
 void buffers_remove(struct cairn_pool *pool)
@@ -47,16 +53,16 @@ void buffers_remove(struct cairn_pool *pool)
     struct cairn_pool *low = pool->left, *high = pool->right;
     while (low != NULL && high != NULL) {
         if (priority(low) >= priority(high)) {
-            *at = low;
+            store_relaxed(at, low);
             at = &low->right;
             low = low->right;
         } else {
-            *at = high;
+            store_relaxed(at, high);
             at = &high->left;
             high = high->left;
         }
     }
-    *at = low != NULL ? low : high;
+    store_relaxed(at, low != NULL ? low : high);
     pool->left = pool->right = NULL;
 }
 
@@ -68,5 +74,8 @@ struct cairn_pool *buffers_find(uintptr_t address)
             best = pool;
         pool = pool->buffer <= address ? pool->right : pool->left;
     }
-    return best != NULL && address < best->buffer_end ? best : NULL;
+    /* Buffers lie apart or inside of each other: what holds the address holds the beginning of `best`, too. */
+    while (best != NULL && address >= best->buffer_end)
+        best = best->around;
+    return best;
 }

@@ -224,11 +224,26 @@ static void delist(struct cairn_pool *pool)
     lock_release(&pools_lock);
 }
 
+/* The innermost pool of an address that the page map knows: that of its span, or one in a buffer that lies in a block
+ * there.  Which of the two is inside shows where the buffer begins. */
+static struct cairn_pool *innermost(const struct span *span, const void *address)
+{
+    struct cairn_pool *outer = pool_of_span(span);
+    if (LIKELY(!buffers_any()))
+        return outer;
+    lock_take(&pools_lock);
+    struct cairn_pool *pool = buffers_find((uintptr_t)address);
+    const struct span *begin = pool != NULL ? pagemap_find((void *)pool->buffer) : NULL;
+    bool inside = begin != NULL && pool_of_span(begin) == outer;
+    lock_release(&pools_lock);
+    return inside ? pool : outer;
+}
+
 struct cairn_pool *pool_of_address(const void *address)
 {
     const struct span *span = pagemap_find(address);
     if (span != NULL)
-        return pool_of_span(span);
+        return innermost(span, address);
     lock_take(&pools_lock);
     struct cairn_pool *pool = buffers_find((uintptr_t)address);
     for (struct cairn_pool *at = pool == NULL ? pools_all : NULL; at != NULL && pool == NULL; at = at->next)

@@ -105,6 +105,7 @@ struct cairn_pool {
     uint32_t pins;                      /* walks that are inside; destroying waits for them; pools_lock */
     struct cairn_pool *next, *previous; /* all pools; pools_lock */
     struct cairn_pool *left, *right;    /* pools in buffers by address; buffers.c */
+    struct cairn_pool *around;          /* the pool whose buffer holds this one's, as a block; NULL: none */
     struct pool_file *file;             /* persist/file.h, for a pool in a file; NULL: it is in none */
     uintptr_t range, range_size; /* where its blocks are, if the page map may not know yet; size 0: it does */
     struct announced *announced; /* under valgrind or a sanitizer: announce.c; else NULL */
@@ -159,7 +160,8 @@ ALWAYS_INLINE struct heap *pool_heap(const struct cairn_pool *pool)
 /* buffers.c; under pools_lock */
 void buffers_add(struct cairn_pool *pool);
 void buffers_remove(struct cairn_pool *pool);
-struct cairn_pool *buffers_find(uintptr_t address);
+struct cairn_pool *buffers_find(uintptr_t address); /* the innermost */
+bool buffers_any(void);                             /* without the lock */
 
 /* user.c: the engine's face of a source of callbacks. */
 void user_source_init(struct source *source, const cairn_source *user);

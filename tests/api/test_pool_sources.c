@@ -252,6 +252,37 @@ static void addresses_find_their_buffer_among_many(void **state)
         cairn_pool_destroy(pools[i]);
 }
 
+/* A buffer may be a block of the process heap, or of a pool, in a buffer or not: the innermost pool has the address. */
+static void buffers_may_be_blocks(void **state)
+{
+    (void)state;
+    enum { SIZE = 8192 };
+    static char memory[1 << 20];
+    cairn_pool *outers[] = {
+        NULL, cairn_pool_create(CONFIG(.pool_class = CAIRN_FIT)), cairn_pool_create(NULL),
+        cairn_pool_create(CONFIG(.pool_class = CAIRN_FIT, .buffer = memory, .buffer_size = sizeof memory))};
+    for (size_t i = 0; i < sizeof outers / sizeof outers[0]; i++)
+        for (cairn_pool_class c = CAIRN_FIT; c <= CAIRN_STACK; c++) {
+            cairn_pool *outer = outers[i];
+            char *buffer = outer != NULL ? cairn_pool_malloc(outer, SIZE) : cairn_malloc(SIZE);
+            char *behind = outer != NULL ? cairn_pool_malloc(outer, 100) : cairn_malloc(100);
+            cairn_pool *pool = cairn_pool_create(
+                CONFIG(.pool_class = c, .buffer = buffer, .buffer_size = SIZE, .block_size = 64));
+            CHECK(pool != NULL);
+            char *p = cairn_pool_malloc(pool, 64);
+            CHECK(p > buffer && p < buffer + SIZE && cairn_pool_of(p) == pool);
+            CHECK(cairn_usable_size(p) >= 64 && cairn_pool_of(behind) == outer);
+            cairn_free(p);
+            CHECK_EQ(stats_of(pool).live_blocks, 0);
+            cairn_pool_destroy(pool);
+            CHECK(cairn_pool_of(buffer) == outer);
+            cairn_free(behind);
+            cairn_free(buffer);
+        }
+    for (size_t i = 1; i < sizeof outers / sizeof outers[0]; i++)
+        cairn_pool_destroy(outers[i]);
+}
+
 /* Pages that have been free for a while would go to the system: those of a buffer have nowhere to go. */
 static void free_pages_grow_old_in_a_buffer(void **state)
 {
@@ -329,6 +360,7 @@ int main(void)
         cmocka_unit_test(a_source_that_refuses_is_no_memory),
         cmocka_unit_test(buffers_of_every_size_serve_or_are_refused),
         cmocka_unit_test(addresses_find_their_buffer_among_many),
+        cmocka_unit_test(buffers_may_be_blocks),
         cmocka_unit_test(free_pages_grow_old_in_a_buffer),
         cmocka_unit_test(threads_share_a_buffer),
         cmocka_unit_test(mappings_have_the_pools_name),
