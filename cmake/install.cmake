@@ -12,6 +12,7 @@ if(TARGET cairn-command)
     install(FILES docs/cairn.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()
 install(FILES ${cairn_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cairn)
+install(FILES share/gdb/cairn.py DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # find_package(cairn): cairn::cairn, cairn::static and cairn::local.

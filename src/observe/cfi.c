@@ -363,13 +363,13 @@ static bool run(struct machine *m, const struct entry *entry, struct reader in, 
 
 /* ---- From the row to the caller ------------------------------------------------------------------ */
 
-struct stack {
+struct operands {
     uintptr_t words[STACK_WORDS];
     unsigned depth;
     bool failed;
 };
 
-static void push(struct stack *stack, uintptr_t word)
+static void push(struct operands *stack, uintptr_t word)
 {
     if (stack->depth < STACK_WORDS)
         stack->words[stack->depth++] = word;
@@ -377,7 +377,7 @@ static void push(struct stack *stack, uintptr_t word)
         stack->failed = true;
 }
 
-static uintptr_t pop(struct stack *stack)
+static uintptr_t pop(struct operands *stack)
 {
     if (stack->depth > 0)
         return stack->words[--stack->depth];
@@ -385,7 +385,7 @@ static uintptr_t pop(struct stack *stack)
     return 0;
 }
 
-static void compute(struct stack *stack, unsigned name)
+static void compute(struct operands *stack, unsigned name)
 {
     uintptr_t b = pop(stack), a = pop(stack);
     switch (name) {
@@ -407,7 +407,7 @@ static void compute(struct stack *stack, unsigned name)
     }
 }
 
-static void constant(struct stack *stack, struct reader *in, unsigned name)
+static void constant(struct operands *stack, struct reader *in, unsigned name)
 {
     switch (name) {
     case 0x08: push(stack, read_bytes(in, 1)); break;
@@ -429,7 +429,7 @@ static bool evaluate(struct frame *frame, const uint8_t *expression, const uintp
                      uintptr_t *result)
 {
     enum { DEREFERENCE = 0x06, PLUS_CONSTANT = 0x23, LITERAL = 0x30, REGISTER_PLUS = 0x70, LAST = 0x90 };
-    struct stack stack = {.depth = 0};
+    struct operands stack = {.depth = 0};
     struct reader in = {expression, expression + 16, false};
     uint64_t size = read_unsigned(&in);
     in.end = in.at + size;

@@ -7,6 +7,7 @@
 must_pass "cmake --install" cmake --install "$build" --prefix "$work/first"
 mv "$work/first" "$work/prefix"
 prefix=$work/prefix
+must_pass "the script for gdb" grep -q "cairn what" "$prefix/share/gdb/cairn.py"
 
 mkdir "$work/program"
 cat >"$work/program/t.c" <<'C'
