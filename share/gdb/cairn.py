@@ -266,7 +266,10 @@ def pools():
 
 
 def pool_of(span, address):
-    """The pool of an address, or None."""
+    """The pool of an address, or None.  A buffer may be a block of the heap or of another pool: the innermost counts."""
+    inside = [pool for pool in pools() if int(pool["buffer"]) <= address < int(pool["buffer_end"])]
+    if inside:
+        return max(inside, key=lambda pool: int(pool["buffer"]))
     if span is not None:
         for pool in pools():
             if int(span) == int(pool["extent"].address):
@@ -275,8 +278,8 @@ def pool_of(span, address):
         owner = arena["heap"]["config"]["owner"] if int(arena) else 0
         return owner.cast(gdb.lookup_type("struct cairn_pool").pointer()) if int(owner) else None
     for pool in pools():
-        buffer, begin = int(pool["buffer"]), int(pool["range"])
-        if buffer <= address < int(pool["buffer_end"]) or begin <= address < begin + int(pool["range_size"]):
+        begin = int(pool["range"])
+        if begin <= address < begin + int(pool["range_size"]):
             return pool
         if is_of_engine(pool) and arena_at(heap_of(pool), address) is not None:
             return pool

@@ -30,7 +30,6 @@ cat >"$work/program.c" <<'C'
 
 char *small, *small_free, *small_remote, *large, *tracked, *pool_live[5], *pool_free[5];
 char stack_variable, *foreign;
-static char buffer[1 << 18];
 
 static void *free_it(void *block)
 {
@@ -44,7 +43,7 @@ static cairn_pool *make(int i, const char *name, cairn_pool_class pool_class, un
     config.flags = flags;
     config.block_size = pool_class == CAIRN_FIXED ? 400 : 0;
     if (i == 4)
-        config.buffer = buffer, config.buffer_size = sizeof buffer;
+        config.buffer = malloc(1 << 18), config.buffer_size = 1 << 18; /* a block of the heap */
     cairn_pool *pool = cairn_pool_create(&config);
     if (pool == NULL)
         abort();
