@@ -82,7 +82,7 @@ mps_res_t mps_ap_create(mps_ap_t *ap_o, mps_pool_t pool, ...)
 
 static void drop_frames(struct point *point, const struct mps_frame_s *until)
 {
-    while (point->frames != until) {
+    while (point->frames != NULL && point->frames != until) {
         mps_frame_t outer = point->frames->outer;
         control_free(point->pool->arena, point->frames);
         point->frames = outer;

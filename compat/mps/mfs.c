@@ -117,8 +117,8 @@ static mps_res_t mfs_alloc(mps_addr_t *p_o, mps_pool_t pool, size_t size)
         return MPS_RES_PARAM;
     pthread_mutex_lock(&pool->lock);
     mps_res_t res = mfs->free != NULL ? MPS_RES_OK : extend(pool);
-    if (res == MPS_RES_OK) {
-        void **unit = mfs->free;
+    void **unit = mfs->free; /* there is one if extend has found one */
+    if (res == MPS_RES_OK && unit != NULL) {
         struct extent *e = extent_of(pool, unit);
         size_t i = (size_t)((char *)unit - e->units) / mfs->unit;
         mfs->free = *unit;

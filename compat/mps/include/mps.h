@@ -222,7 +222,7 @@ extern void _mps_args_set_key(mps_arg_s args[MPS_ARGS_MAX], unsigned i, mps_key_
 /* ---- Arenas --------------------------------------------------------------------------------------- */
 
 extern mps_res_t mps_arena_create(mps_arena_t *arena_o, mps_arena_class_t arena_class, ...);
-extern mps_res_t mps_arena_create_v(mps_arena_t *arena_o, mps_arena_class_t arena_class, va_list args);
+extern mps_res_t mps_arena_create_v(mps_arena_t *arena_o, mps_arena_class_t arena_class, va_list list);
 extern mps_res_t mps_arena_create_k(mps_arena_t *arena_o, mps_arena_class_t arena_class, mps_arg_s args[]);
 extern void mps_arena_destroy(mps_arena_t arena);
 
@@ -262,7 +262,7 @@ extern mps_res_t mps_addr_object(mps_addr_t *object_o, mps_arena_t arena, mps_ad
 
 extern mps_res_t mps_pool_create(mps_pool_t *pool_o, mps_arena_t arena, mps_pool_class_t pool_class, ...);
 extern mps_res_t mps_pool_create_v(mps_pool_t *pool_o, mps_arena_t arena, mps_pool_class_t pool_class,
-                                   va_list args);
+                                   va_list list);
 extern mps_res_t mps_pool_create_k(mps_pool_t *pool_o, mps_arena_t arena, mps_pool_class_t pool_class,
                                    mps_arg_s args[]);
 extern void mps_pool_destroy(mps_pool_t pool);
@@ -284,7 +284,7 @@ typedef struct mps_ap_s {
 } mps_ap_s;
 
 extern mps_res_t mps_ap_create(mps_ap_t *ap_o, mps_pool_t pool, ...);
-extern mps_res_t mps_ap_create_v(mps_ap_t *ap_o, mps_pool_t pool, va_list args);
+extern mps_res_t mps_ap_create_v(mps_ap_t *ap_o, mps_pool_t pool, va_list list);
 extern mps_res_t mps_ap_create_k(mps_ap_t *ap_o, mps_pool_t pool, mps_arg_s args[]);
 extern void mps_ap_destroy(mps_ap_t ap);
 extern mps_res_t(mps_reserve)(mps_addr_t *p_o, mps_ap_t ap, size_t size);
