@@ -47,7 +47,8 @@ void shared_adopt(struct span *span)
 static void shared_list(struct heap *heap, struct span *span)
 {
     lock_take(&heap->lock);
-    uint64_t remote = load_relaxed(&span->remote);
+    uint64_t remote =
+        load_acquire(&span->remote); /* pairs with span_disown: L may be a later owner's, gone again */
     if ((remote & REMOTE_LISTED) != 0 && !span->is_shared)
         shared_append(span);
     lock_release(&heap->lock);

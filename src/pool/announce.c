@@ -3,7 +3,7 @@
  * An allocator writes links into free blocks, hands them out again at once, and gives their pages to others.  So a block
  * that the program frees stays allocated in the real class for a while, in a quarantine of QUARANTINE_BLOCKS and
  * QUARANTINE_BYTES per pool, where every access to it is an error; only then is it freed.  A block in quarantine counts
- * as live in the pool's statistics, not in its walk.
+ * as cached, and is not walked.
  *
  * All memory in quarantine is accessible again before the real class gets it back: the class never sees that a tool is
  * there.  Slab pools lose their short way past the dispatch.  Not announced: CAIRN_STACK, whose memory comes back
@@ -101,6 +101,17 @@ static void *announced_alloc(struct cairn_pool *pool, size_t align, size_t size,
         block = real->alloc(pool, align, size, zero, error);
     if (block != NULL)
         tools_block_begin(pool, block, real->usable(pool, "cairn_pool_malloc", block), zero);
+    return block;
+}
+
+static void *announced_alloc_most(struct cairn_pool *pool, size_t least, size_t *size, enum error *error)
+{
+    const struct pool_ops *real = pool->announced->real;
+    void *block = real->alloc_most(pool, least, size, error);
+    if (block == NULL && let_go(pool, "cairn_pool_malloc_most", true))
+        block = real->alloc_most(pool, least, size, error);
+    if (block != NULL)
+        tools_block_begin(pool, block, *size, false);
     return block;
 }
 
@@ -230,9 +241,24 @@ static bool announced_free_range(struct cairn_pool *pool, void *at, size_t size)
     return pool->announced->real->free_range(pool, at, size);
 }
 
+static int announced_walk_free(struct cairn_pool *pool, cairn_visit *visit, void *context)
+{
+    return pool->announced->real->walk_free(pool, visit, context);
+}
+
 static void announced_stats(struct cairn_pool *pool, cairn_stats *out)
 {
-    pool->announced->real->stats(pool, out);
+    struct announced *a = pool->announced;
+    lock_take(&a->lock);
+    uint64_t count = a->count, bytes = a->bytes;
+    lock_release(&a->lock);
+    a->real->stats(pool, out);
+    if (out->live_blocks < count || out->live < bytes)
+        return; /* others are at work */
+    out->live_blocks -= count;
+    out->frees += count;
+    out->live -= bytes;
+    out->cached += bytes;
 }
 
 static size_t announced_committed(const struct cairn_pool *pool)
@@ -267,18 +293,19 @@ static void announced_after_fork(struct cairn_pool *pool, bool child)
 
 /* ---- Choosing ------------------------------------------------------------------------------------ */
 
-#define ANNOUNCED(range)                                                                                     \
+#define ANNOUNCED(range, most, frees)                                                                        \
     {                                                                                                        \
         .open = announced_open, .close = announced_close, .alloc = announced_alloc, .free = announced_free,  \
         .usable = announced_usable, .walk = announced_walk, .check = announced_check,                        \
-        .reset = announced_reset, .free_range = range, .stats = announced_stats,                             \
-        .committed = announced_committed, .trim = announced_trim, .limit = announced_limit,                  \
-        .before_fork = announced_before_fork, .after_fork = announced_after_fork,                            \
+        .reset = announced_reset, .free_range = range, .alloc_most = most, .walk_free = frees,               \
+        .stats = announced_stats, .committed = announced_committed, .trim = announced_trim,                  \
+        .limit = announced_limit, .before_fork = announced_before_fork, .after_fork = announced_after_fork,  \
     }
 
-static const struct pool_ops announced_slab = ANNOUNCED(NULL),
-                             announced_fit = ANNOUNCED(announced_free_range),
-                             announced_fixed = ANNOUNCED(NULL);
+static const struct pool_ops announced_slab = ANNOUNCED(NULL, NULL, NULL),
+                             announced_fit =
+                                 ANNOUNCED(announced_free_range, announced_alloc_most, announced_walk_free),
+                             announced_fixed = ANNOUNCED(NULL, NULL, NULL);
 
 static const struct pool_ops *real_of(const struct pool_ops *announced)
 {
