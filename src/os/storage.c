@@ -14,6 +14,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define RESERVE_STEP_MIN ((uint64_t)64 * KiB)
+
 int storage_open(const char *path, bool create)
 {
     return open(path, O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0600);
@@ -100,16 +102,26 @@ bool storage_next_data(int fd, uint64_t *from, uint64_t *to, uint64_t end)
     return true;
 }
 
-/* posix_fallocate falls back to writing where the file system has no call for it. */
+/* posix_fallocate falls back to writing where the file system has no call for it.  A signal may undo all of a call, so
+ * what is asked for after one is less, or a program with a timer would never come to the end. */
 bool storage_reserve(int fd, uint64_t offset, uint64_t size)
 {
-    int error;
-    do
-        error = posix_fallocate(fd, (off_t)offset, (off_t)size);
-    while (error == EINTR);
-    if (error != 0)
-        errno = error;
-    return error == 0;
+    uint64_t step = size;
+    while (size > 0) {
+        if (step > size)
+            step = size;
+        int error = posix_fallocate(fd, (off_t)offset, (off_t)step);
+        if (error == EINTR) {
+            step = step / 2 > RESERVE_STEP_MIN ? align_up(step / 2, RESERVE_STEP_MIN) : step;
+        } else if (error != 0) {
+            errno = error;
+            return false;
+        } else {
+            offset += step;
+            size -= step;
+        }
+    }
+    return true;
 }
 
 bool storage_sync(int fd)
@@ -170,12 +182,19 @@ void storage_copy_rights(int from, int to)
     errno = saved;
 }
 
+uint64_t storage_taken(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? (uint64_t)status.st_blocks * 512 : 0;
+}
+
+/* No blocks at all: the file system does not count them (tmpfs without a limit). */
 uint64_t storage_room(int fd)
 {
     int saved = errno;
     struct statvfs status;
     uint64_t room = UINT64_MAX;
-    if (fstatvfs(fd, &status) == 0)
+    if (fstatvfs(fd, &status) == 0 && status.f_blocks != 0)
         room = (uint64_t)status.f_bavail * status.f_frsize;
     errno = saved;
     return room;

@@ -41,6 +41,9 @@ bool storage_path(int fd, char *out, size_t size);
 /* Copies mode and owner, as far as that is allowed. */
 void storage_copy_rights(int from, int to);
 
+/* Bytes of disk that the file has; 0 when that is not known. */
+uint64_t storage_taken(int fd);
+
 /* Bytes that an ordinary user may still take on the file system; UINT64_MAX when that is not known. */
 uint64_t storage_room(int fd);
 

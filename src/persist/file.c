@@ -153,9 +153,11 @@ static bool plan(const struct file_request *request, uint64_t size, struct file_
         return file_trouble(trouble, EINVAL, "max_size is below size");
     uint64_t most =
         max_size / (PAGE_SIZE + FORMAT_MARKS_PER_PAGE + sizeof(uint64_t)); /* a few too many or too few */
+    if (most > FORMAT_PAGES_MAX + 1)
+        most = FORMAT_PAGES_MAX + 1; /* refused below: the sums are not to go round */
     while (format_places(most).pages + most * PAGE_SIZE > max_size)
         most--;
-    while (format_places(most + 1).pages + (most + 1) * PAGE_SIZE <= max_size)
+    while (most <= FORMAT_PAGES_MAX && format_places(most + 1).pages + (most + 1) * PAGE_SIZE <= max_size)
         most++;
     if (most > FORMAT_PAGES_MAX)
         return file_trouble(trouble, EINVAL, "a pool has at most 8 TiB of pages: max_size is above that");
@@ -176,9 +178,24 @@ static bool name_layout(const struct file_request *request, struct file_header *
     return true;
 }
 
+/* Whether the disk can have room for pages [from, to): what cannot be had is refused before anything is taken, or the
+ * disk would be full for everybody until the system gives up.  What the file has already counts for it. */
+static bool has_room(int fd, const struct file_header *header, uint64_t from, uint64_t to)
+{
+    uint64_t whole = format_disk_size(header->max_pages, to), taken = storage_taken(fd);
+    uint64_t more = (to - from) * (PAGE_SIZE + FORMAT_MARKS_PER_PAGE + sizeof(uint64_t));
+    uint64_t missing = whole > taken ? whole - taken : 0;
+    if ((missing < more ? missing : more) <= storage_room(fd))
+        return true;
+    errno = ENOSPC;
+    return false;
+}
+
 /* Disk space for the areas of pages [from, to).  The pages come first: what does not fit fails before much is taken. */
 static bool allocate(int fd, const struct file_header *header, uint64_t from, uint64_t to)
 {
+    if (!has_room(fd, header, from, to))
+        return false;
     uint64_t each[][2] = {{header->pages, PAGE_SIZE},
                           {header->marks, FORMAT_MARKS_PER_PAGE},
                           {header->descriptors, sizeof(uint64_t)}};

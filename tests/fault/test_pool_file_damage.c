@@ -7,6 +7,7 @@
 #include "fault/pool_image.h"
 #include "unit/unit.h"
 
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #define FILE_SIZE ((size_t)1 << 20)
@@ -57,9 +58,14 @@ int __wrap_fdatasync(int fd)
 }
 
 static unsigned rooms_before;
+static off_t uninterrupted; /* a longer allocation is interrupted by a signal; 0: none is */
+static unsigned rooms_asked;
 
 int __wrap_posix_fallocate(int fd, off_t offset, off_t size)
 {
+    rooms_asked++;
+    if (uninterrupted != 0 && size > uninterrupted)
+        return EINTR;
     if (fail_room != 0 && rooms_before == 0)
         return fail_room;
     rooms_before -= rooms_before > 0;
@@ -129,6 +135,49 @@ static void no_room_on_the_disk(void **state)
     assert_int_equal(cairn_pool_grow(pool, 2 * FILE_SIZE), 0);
     assert_int_equal(cairn_pool_close(pool), 0);
     assert_int_equal(cairn_pool_check_file(path, NULL, NULL), 1);
+}
+
+/* A timer that goes off during each long allocation: the pool is made of shorter ones. */
+static void signals_during_allocation(void **state)
+{
+    (void)state;
+    uninterrupted = 256 << 10;
+    cairn_pool *pool = make(2 * FILE_SIZE);
+    assert_non_null(pool);
+    assert_int_equal(cairn_pool_grow(pool, 2 * FILE_SIZE), 0);
+    uninterrupted = 0;
+    struct stat is;
+    assert_int_equal(stat(path, &is), 0);
+    assert_true((size_t)is.st_blocks * 512 >= (size_t)2 * FILE_SIZE - ((size_t)256 << 10));
+    assert_int_equal(cairn_pool_close(pool), 0);
+    assert_int_equal(cairn_pool_check_file(path, NULL, NULL), 1);
+}
+
+/* A size that the disk cannot have is refused before any of it is taken. */
+static void no_room_is_seen_first(void **state)
+{
+    (void)state;
+    struct statvfs disk;
+    unlink(path);
+    cairn_file_config config = {.struct_size = sizeof config, .size = FILE_SIZE, .max_size = (size_t)4 << 40};
+    cairn_pool *pool = cairn_pool_create_at(path, &config);
+    assert_non_null(pool);
+    assert_int_equal(statvfs(path, &disk), 0);
+    size_t too_much = disk.f_bavail * disk.f_frsize + ((size_t)1 << 30);
+    if (disk.f_blocks > 0 && too_much < config.max_size) {
+        rooms_asked = 0;
+        assert_int_equal(cairn_pool_grow(pool, too_much), -1);
+        assert_int_equal(errno, ENOSPC);
+        config.size = config.max_size = too_much;
+        assert_int_equal(cairn_pool_close(pool), 0);
+        unlink(path);
+        assert_null(cairn_pool_create_at(path, &config));
+        assert_int_equal(errno, ENOSPC);
+        assert_int_equal(rooms_asked, 0);
+        assert_int_equal(access(path, F_OK), -1);
+    } else {
+        assert_int_equal(cairn_pool_close(pool), 0);
+    }
 }
 
 /* ---- Damage ------------------------------------------------------------------------------------------ */
@@ -383,6 +432,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(close_reports_a_failed_flush), cmocka_unit_test(no_room_on_the_disk),
+        cmocka_unit_test(signals_during_allocation),    cmocka_unit_test(no_room_is_seen_first),
         cmocka_unit_test(every_byte_of_a_closed_pool),  cmocka_unit_test(every_byte_of_a_killed_pool),
         cmocka_unit_test(a_pool_that_was_cut),          cmocka_unit_test(newer_formats_are_refused_clearly),
         cmocka_unit_test(another_boot_is_noticed),
