@@ -33,7 +33,8 @@
  * pointers, and it opens anywhere.
  *
  * Fork.  A child does not inherit the pool's memory and cannot harm it.  Calls on the pool there fail: allocation
- * with NULL and EBADF, others as documented; its blocks are not there, and touching them faults.
+ * with NULL and EBADF, others as documented; its blocks are not there, and touching them faults.  The addresses stay
+ * taken: a child that wants to open the pool itself, after the parent has closed it, closes what it inherited first.
  *
  * Errors, besides those of the single calls: EINVAL for an argument, the message names it.
  * Compiles as C11 and as C++17.  MIT licence.

@@ -478,8 +478,10 @@ static bool open_pool(struct pool_file *file, const struct file_request *request
     file->reserved = reserve_for(&beginning.header);
     file->base = place_again(beginning.header.address, file->reserved, relocatable);
     if (file->base == NULL)
-        return file_trouble(trouble, ENOMEM,
-                            "the addresses where the pool was made are taken in this process");
+        return file_trouble(
+            trouble, ENOMEM,
+            "the addresses where the pool was made are taken in this process (in a child of fork that "
+            "inherited the pool: close that first)");
     file->is_copy = file->read_only && file->recovery.found != CAIRN_WAS_CLOSED;
     enum os_map how = file->is_copy ? OS_MAP_COPY : file->read_only ? OS_MAP_READ : OS_MAP_WRITE;
     if (!map(file, &beginning.header, word_of(&beginning, WORD_CAPACITY), how, trouble))
@@ -529,6 +531,12 @@ bool file_close(struct pool_file *file, struct trouble *trouble)
 
 void file_forget(struct pool_file *file)
 {
+    /* Nothing else is to come where the parent has the pool, or closing what is left here would unmap it, and blocks of
+     * another pool would pass for this one's.  Where it cannot be had, it is not ours to unmap. */
+    if (os_reserve(file->base, file->mapped, 0) == NULL) {
+        file->base += file->mapped;
+        file->reserved -= file->mapped;
+    }
     os_close(file->fd); /* so that the lock does not outlive the parent */
     if (file->has_checkpoint)
         checkpoint_forget(&file->checkpoint);

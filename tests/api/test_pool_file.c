@@ -3,6 +3,7 @@
 
 #include <cairn/persist.h>
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -371,6 +372,80 @@ static void forked_child_has_none(void **state)
     CHECK(cairn_pool_check_file(path, NULL, NULL) == 1);
 }
 
+/* A child that opens the pool when the parent has closed it: not on top of what it inherited, but after closing that. */
+static void forked_child_opens_again(void **state)
+{
+    (void)state;
+    int closed[2];
+    char byte;
+    cairn_pool *pool = make();
+    char *block = cairn_pool_malloc(pool, 100), *large = cairn_pool_malloc(pool, 100000);
+    CHECK(block != NULL && large != NULL && pipe(closed) == 0);
+    strcpy(block, "kept");
+    CHECK(cairn_pool_set_root(pool, block) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        close(closed[1]);
+        CHECK(read(closed[0], &byte, 1) == 0);
+        must_refuse(cairn_pool_open(path, NULL), ENOMEM, "inherited");
+        CHECK(cairn_pool_close(pool) == 0);
+        cairn_pool *mine = cairn_pool_open(path, NULL);
+        CHECKF(mine != NULL, "%s", cairn_errormsg());
+        CHECK(cairn_pool_root(mine) == block && strcmp(block, "kept") == 0 && cairn_pool_of(block) == mine);
+        cairn_pool_free(mine, block);
+        cairn_free(large);
+        CHECK(count_blocks(mine) == 0 && cairn_pool_check(mine) == 0);
+        must_close(mine);
+        exit(0);
+    }
+    must_close(pool);
+    close(closed[0]);
+    close(closed[1]);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECKF(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    CHECK(cairn_pool_check_file(path, NULL, NULL) == 1);
+}
+
+/* Closing what fork left must not unmap what the child has mapped since: nothing comes to those addresses. */
+static void forked_child_keeps_its_memory(void **state)
+{
+    (void)state;
+    cairn_pool *pool = make();
+    char *base = cairn_pool_file_base(pool);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        void *mine = mmap(base, 1 << 20, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        CHECK(mine == MAP_FAILED && errno == EEXIST);
+        exit(cairn_pool_close(pool));
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECKF(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+    must_close(pool);
+}
+
+/* Sizes that cannot be: at once, and with nothing left behind. */
+static void impossible_sizes(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 4095, SIZE_MAX / 2, (size_t)1 << 60, (size_t)9 << 40};
+    cairn_file_config config = {.struct_size = sizeof config};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        unlink(path);
+        config.size = sizes[i];
+        config.max_size = 0;
+        must_refuse(cairn_pool_create_at(path, &config), EINVAL, "8 TiB");
+        config.size = CAIRN_FILE_SIZE_MIN;
+        config.max_size = sizes[i];
+        must_refuse(cairn_pool_create_at(path, &config), EINVAL, "8 TiB");
+        CHECK(access(path, F_OK) == -1);
+    }
+}
+
 /* The lock is the process's: a child that lives on does not hold it when the owner is dead. */
 static void a_dead_owner_holds_no_lock(void **state)
 {
@@ -659,6 +734,9 @@ int main(void)
         cmocka_unit_test(one_has_it_open),
         cmocka_unit_test(readers),
         cmocka_unit_test(forked_child_has_none),
+        cmocka_unit_test(forked_child_opens_again),
+        cmocka_unit_test(forked_child_keeps_its_memory),
+        cmocka_unit_test(impossible_sizes),
         cmocka_unit_test(a_dead_owner_holds_no_lock),
         cmocka_unit_test(growing),
         cmocka_unit_test(given_files),
