@@ -20,8 +20,9 @@ extern "C" {
 #define CAIRN_SOURCE_SPLIT 2u
 
 /* A source of your own.  The pool keeps the pointer: the structure must outlive every pool that uses it.
- * Calls come from any thread that uses such a pool, one at a time for each pool, so callbacks that share
- * something between pools lock it themselves.  They must not allocate from a pool that uses the source.
+ * Calls come from any thread that uses such a pool, and may come from several at once: callbacks lock what they
+ * share.  They must not call anything on a pool that uses the source, nor make or destroy pools.  CAIRN_SLAB with a
+ * granule above the page size commits whole ranges and decommits none.
  * Sizes and addresses are multiples of `granule`. */
 typedef struct cairn_source {
     size_t struct_size; /* sizeof(cairn_source) */

@@ -105,8 +105,9 @@ struct cairn_pool {
     uint32_t pins;                      /* walks that are inside; destroying waits for them; pools_lock */
     struct cairn_pool *next, *previous; /* all pools; pools_lock */
     struct cairn_pool *left, *right;    /* pools in buffers by address; buffers.c */
-    struct cairn_pool *around;          /* the pool whose buffer holds this one's, as a block; NULL: none */
-    struct pool_file *file;             /* persist/file.h, for a pool in a file; NULL: it is in none */
+    struct span *outer;          /* what the page map said of a slab pool's buffer before; NULL: nothing */
+    struct cairn_pool *around;   /* the pool whose buffer holds this one's, as a block; NULL: none */
+    struct pool_file *file;      /* persist/file.h, for a pool in a file; NULL: it is in none */
     uintptr_t range, range_size; /* where its blocks are, if the page map may not know yet; size 0: it does */
     struct announced *announced; /* under valgrind or a sanitizer: announce.c; else NULL */
     struct span extent;          /* what the page map says of every extent: size class CLASS_EXTENT */
@@ -165,5 +166,8 @@ bool buffers_any(void);                             /* without the lock */
 
 /* user.c: the engine's face of a source of callbacks. */
 void user_source_init(struct source *source, const cairn_source *user);
+
+/* For who works in pages where the granule is larger: ranges are committed as a whole and never decommitted. */
+void user_source_by_range(struct source *source);
 
 #endif

@@ -89,6 +89,7 @@ static enum error open_in_buffer(struct cairn_pool *pool, struct heap_config *co
         return ERROR_MEMORY;
     size_t size = pages << PAGE_SHIFT;
     pool->buffer_end = end;
+    pool->outer = pagemap_find((void *)(end - size));
     memset((void *)at, 0, end - size - at);
     *meta = (struct meta_store){.at = (char *)at, .end = (char *)(end - size)};
     pool->own_source = (struct source){
@@ -123,6 +124,8 @@ static enum error slab_open(struct cairn_pool *pool, const cairn_pool_config *gi
     config.least_size = BLOCK_ALIGN;
     config.limit_hard = given->limit != 0 ? given->limit : SIZE_MAX;
     config.limit_soft = given->limit_soft != 0 ? given->limit_soft : SIZE_MAX;
+    if (pool->source == &pool->own_source && pool->buffer == 0 && pool->own_source.unit > os_page_size())
+        user_source_by_range(&pool->own_source);
     if (pool->buffer != 0 && open_in_buffer(pool, &config, &meta) != OK)
         return ERROR_MEMORY;
     struct heap *heap = pool->state;
@@ -136,6 +139,9 @@ static void slab_close(struct cairn_pool *pool)
 {
     thread_forget_pool(pool);
     heap_destroy(pool_heap(pool));
+    if (pool->outer != NULL) /* the buffer is a block of another pool, which wants to be found there again */
+        pagemap_set(pool->buffer_end - pool->own_source.step, pool->own_source.step >> PAGE_SHIFT,
+                    pool->outer);
 }
 
 /* ---- Allocating ---------------------------------------------------------------------------------- */

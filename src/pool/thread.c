@@ -29,16 +29,17 @@ struct cache *thread_pool_cache(struct cairn_pool *pool, bool quick)
         return NULL;
     struct cache *cache = find(pool, own);
     if (cache == NULL) {
+        cache =
+            cache_make(pool_heap(pool)); /* without the lock: callbacks of the user's may hold the heap's */
+        if (cache == NULL)
+            return NULL;
         lock_take(&pools_lock);
-        cache = cache_make(pool_heap(pool));
-        if (cache != NULL) {
-            cache->next_of_thread = own->pool_caches;
-            own->pool_caches = cache;
-            store_relaxed(&cache->own, own);
-        }
+        cache->next_of_thread = own->pool_caches;
+        own->pool_caches = cache;
+        store_relaxed(&cache->own, own);
         lock_release(&pools_lock);
     }
-    if (cache != NULL && quick) {
+    if (quick) {
         uint64_t id = load_relaxed(&pool->id);
         own->slots[id % CACHE_SLOTS] = (struct cache_slot){id, cache};
     }

@@ -22,7 +22,7 @@ static bool release(struct source *source, void *base, size_t size)
 static bool purge(struct source *source, void *base, size_t size)
 {
     const cairn_source *user = callbacks(source);
-    return user->decommit != NULL && user->decommit(user->context, base, size) == 0;
+    return user->decommit(user->context, base, size) == 0;
 }
 
 static bool commit(struct source *source, void *base, size_t size)
@@ -37,6 +37,24 @@ static bool is_stale(struct source *source, void *base, size_t size)
     return (callbacks(source)->flags & CAIRN_SOURCE_ZEROED) == 0;
 }
 
+static void *reserve_committed(struct source *source, size_t size, size_t align)
+{
+    const cairn_source *user = callbacks(source);
+    void *base = user->reserve(user->context, size, align);
+    if (base == NULL || user->commit(user->context, base, size) == 0)
+        return base;
+    (void)user->release(user->context, base, size);
+    return NULL;
+}
+
+void user_source_by_range(struct source *source)
+{
+    if (source->commit != NULL)
+        source->reserve = reserve_committed;
+    source->commit = NULL;
+    source->purge = NULL;
+}
+
 void user_source_init(struct source *source, const cairn_source *user)
 {
     size_t granule = size_max(user->granule != 0 ? user->granule : os_page_size(), PAGE_SIZE);
@@ -44,7 +62,7 @@ void user_source_init(struct source *source, const cairn_source *user)
         .name = user->name != NULL ? user->name : "callbacks",
         .reserve = reserve,
         .release = release,
-        .purge = purge,
+        .purge = user->decommit != NULL ? purge : NULL,
         .commit = user->commit != NULL ? commit : NULL,
         .is_stale = is_stale,
         .context = (void *)(uintptr_t)user,

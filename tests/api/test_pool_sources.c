@@ -63,7 +63,7 @@ static void the_program_break_serves(void **state)
 
 /* ---- Callbacks ----------------------------------------------------------------------------------- */
 
-enum { REGION = 64 << 20, GRANULE = 64 << 10 };
+enum { REGION = 64 << 20, GRANULE = 4 << 10 };
 
 static struct region {
     char *base;
@@ -326,6 +326,43 @@ static void threads_share_a_buffer(void **state)
     cairn_pool_destroy(pool);
 }
 
+static void a_slab_pool_may_lie_in_a_block(void **state)
+{
+    (void)state;
+    static const cairn_pool_class outers[] = {CAIRN_SLAB, CAIRN_FIT};
+    for (size_t i = 0; i < 2; i++) {
+        cairn_pool *outer = cairn_pool_create(CONFIG(.pool_class = outers[i]));
+        char *buffer = cairn_pool_malloc(outer, 200 * KIB);
+        cairn_pool *inner = cairn_pool_create(CONFIG(.buffer = buffer, .buffer_size = 200 * KIB));
+        CHECK(inner != NULL);
+        for (size_t size = 10; size < 50000; size *= 2) {
+            char *p = cairn_pool_malloc(inner, size);
+            CHECK(p != NULL && cairn_pool_of(p) == inner);
+            if (size % 3 == 0)
+                cairn_pool_free(inner, p);
+        }
+        cairn_pool_destroy(inner);
+        CHECKF(cairn_pool_check(outer) == 0, "%s", cairn_errormsg());
+        for (size_t at = 0; at < 200 * KIB; at += 1000)
+            CHECK(cairn_pool_of(buffer + at) == outer);
+        cairn_free(buffer);
+        CHECK_EQ(stats_of(outer).live_blocks, 0);
+        cairn_pool_destroy(outer);
+    }
+}
+
+static void large_granules_are_kept(void **state)
+{
+    (void)state;
+    cairn_source source = make_source();
+    source.granule = 1 << 20; /* the callbacks check for GRANULE, a part of it */
+    cairn_pool *pool = cairn_pool_create(CONFIG(.source = &source));
+    churn(pool, 5000, 100000);
+    CHECK(region.commits > 0 && region.decommits == 0 && region.committed_bytes % (1 << 20) == 0);
+    cairn_pool_destroy(pool);
+    munmap(region.base, REGION);
+}
+
 static bool maps_have(const char *name)
 {
     static char text[1 << 20];
@@ -363,6 +400,8 @@ int main(void)
         cmocka_unit_test(buffers_may_be_blocks),
         cmocka_unit_test(free_pages_grow_old_in_a_buffer),
         cmocka_unit_test(threads_share_a_buffer),
+        cmocka_unit_test(a_slab_pool_may_lie_in_a_block),
+        cmocka_unit_test(large_granules_are_kept),
         cmocka_unit_test(mappings_have_the_pools_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
