@@ -115,7 +115,8 @@ typedef struct cairn_file_config {
         *layout; /* creating: a name for what is in the pool, at most CAIRN_LAYOUT_MAX - 1 bytes; NULL: "".
                                * opening: the name that must be there; NULL: any */
     const char *name;         /* as in cairn_pool_config; NULL: the last part of the path */
-    cairn_pressure *pressure; /* as in cairn_pool_config: called before an allocation fails */
+    cairn_pressure *pressure; /* as in cairn_pool_config: called before an allocation fails, and
+                               * that is here also when the file is full */
     void *pressure_context;
 } cairn_file_config;
 

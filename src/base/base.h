@@ -28,6 +28,7 @@ enum error {
     ERROR_READ_ONLY, /* the pool may not be changed */
     ERROR_FORKED,    /* the pool was left behind by a fork */
     ERROR_LIMIT,     /* a limit of the heap would be passed */
+    ERROR_FULL,      /* the file that the pool lies in has no room left */
     ERROR_SIZE,      /* the kind of memory asked has no blocks of that size */
 };
 

@@ -97,12 +97,22 @@ static void meet(struct cairn_pool *pool, const void *block)
         (void)adopt_find(pool->file, block);
 }
 
+/* What a file has is the limit of its pool. */
+static void name_limit(enum error *error)
+{
+    if (*error == ERROR_MEMORY)
+        *error = ERROR_FULL;
+}
+
 static void *file_pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero, enum error *error)
 {
-    if (!pool->file->read_only)
-        return pool_slab.alloc(pool, align, size, zero, error);
     *error = ERROR_READ_ONLY;
-    return NULL;
+    if (pool->file->read_only)
+        return NULL;
+    void *block = pool_slab.alloc(pool, align, size, zero, error);
+    if (block == NULL)
+        name_limit(error);
+    return block;
 }
 
 static void file_pool_free(struct cairn_pool *pool, const char *call, void *block, size_t size)
@@ -120,7 +130,10 @@ static void *file_pool_realloc(struct cairn_pool *pool, const char *call, void *
     if (pool->file->read_only)
         return NULL;
     meet(pool, block);
-    return pool_slab.realloc(pool, call, block, size, error);
+    void *moved = pool_slab.realloc(pool, call, block, size, error);
+    if (moved == NULL)
+        name_limit(error);
+    return moved;
 }
 
 static size_t file_pool_usable(struct cairn_pool *pool, const char *call, const void *block)

@@ -37,8 +37,6 @@ static void *pop_block(struct cairn_pool *pool, size_t size)
     struct cache *cache = thread_pool_cache(pool, true);
     struct heap *heap = pool_heap(pool);
     void *block = NULL;
-    if (size > PTRDIFF_MAX)
-        return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
     if (cache != NULL) {
         block = heap_alloc(cache, size, false, &error);
     } else {
@@ -49,7 +47,7 @@ static void *pop_block(struct cairn_pool *pool, size_t size)
             block = heap_alloc(heap->late, size, false, &error);
         lock_release(&heap->late_lock);
     }
-    return block != NULL ? block : thread_fail(ENOMEM, "there is no more memory for the pool");
+    return block;
 }
 
 /* The same; for a large one the intent is in the file. */
@@ -67,9 +65,13 @@ static void *take_block(struct cairn_pool *pool, size_t size, struct intent *int
 static void *bring(struct cairn_pool *pool, size_t size, struct intent *intent, const void *from,
                    size_t contents)
 {
+    if (size > PTRDIFF_MAX)
+        return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
     void *block = take_block(pool, size, intent);
+    for (int tries = 0; block == NULL && pool_relieve(pool, ERROR_FULL, tries, size); tries++)
+        block = take_block(pool, size, intent);
     if (block == NULL)
-        return NULL;
+        return thread_fail(ENOMEM, "there is no more memory for the pool: its file is full");
     if (from != NULL)
         memcpy(block, from, contents);
     else

@@ -34,7 +34,9 @@ COLD static void *fail(enum error error)
         return thread_fail(EROFS, "the pool is open for reading only");
     if (error == ERROR_FORKED)
         return thread_fail(EBADF, "the pool in a file is the parent's: a child of fork does not have it");
-    return thread_fail(ENOMEM, error == ERROR_LIMIT  ? "the pool's limit is reached"
+    return thread_fail(ENOMEM, error == ERROR_LIMIT ? "the pool's limit is reached"
+                               : error == ERROR_FULL
+                                   ? "there is no more memory for the pool: its file is full"
                                : error == ERROR_SIZE ? "the size is above the pool's block size"
                                                      : "there is no more memory for the pool");
 }
@@ -49,6 +51,12 @@ COLD static void must_exist(const struct cairn_pool *pool)
 static bool relieved(struct cairn_pool *pool, size_t wanted)
 {
     return pool->pressure != NULL && pool->pressure(pool, wanted, pool->pressure_context) != 0;
+}
+
+bool pool_relieve(struct cairn_pool *pool, enum error error, int tries, size_t wanted)
+{
+    return (error == ERROR_LIMIT || error == ERROR_FULL) && tries < POOL_PRESSURE_TRIES &&
+           relieved(pool, wanted);
 }
 
 /* Tells the program once for each time that the soft limit is passed. */
@@ -79,7 +87,7 @@ void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero)
         void *block = pool->ops->alloc(pool, align, size, zero, &error);
         if (LIKELY(block != NULL))
             return block;
-        if (error != ERROR_LIMIT || tries == POOL_PRESSURE_TRIES || !relieved(pool, size))
+        if (!pool_relieve(pool, error, tries, size))
             return fail(error);
     }
 }
@@ -143,7 +151,7 @@ void *cairn_pool_malloc_most(cairn_pool *pool, size_t least, size_t *size)
         void *block = pool->ops->alloc_most(pool, least, size, &error);
         if (block != NULL)
             return block;
-        if (error != ERROR_LIMIT || tries == POOL_PRESSURE_TRIES || !relieved(pool, least))
+        if (!pool_relieve(pool, error, tries, least))
             return fail(error);
     }
 }
@@ -260,7 +268,7 @@ void *pool_realloc(struct cairn_pool *pool, const char *call, void *block, size_
         void *moved = pool->ops->realloc(pool, call, block, size, &error);
         if (moved != NULL)
             return moved;
-        if (error != ERROR_LIMIT || tries == POOL_PRESSURE_TRIES || !relieved(pool, size))
+        if (!pool_relieve(pool, error, tries, size))
             return fail(error);
     }
 }

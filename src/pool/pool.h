@@ -137,6 +137,10 @@ void pool_renumber(struct cairn_pool *pool);
 /* The pool of an address, NULL if none. */
 struct cairn_pool *pool_of_address(const void *address);
 
+/* After a call failed with `error` for the `tries`th time: whether the program has freed something, so that it is worth
+ * another. */
+bool pool_relieve(struct cairn_pool *pool, enum error error, int tries, size_t wanted);
+
 /* A block at `align` (0: the pool's), with errno and message set when NULL. */
 void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero);
 

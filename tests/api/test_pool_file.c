@@ -428,6 +428,55 @@ static void forked_child_keeps_its_memory(void **state)
     must_close(pool);
 }
 
+static void *reserve_blocks[4];
+static unsigned pressed;
+
+/* Frees one more block at each call, as long as there is one. */
+static int give_reserve(cairn_pool *pool, size_t wanted, void *context)
+{
+    CHECK(wanted > 0 && context == reserve_blocks);
+    pressed++;
+    for (size_t i = 0; i < COUNT_OF(reserve_blocks); i++) {
+        if (reserve_blocks[i] != NULL) {
+            cairn_pool_free(pool, reserve_blocks[i]);
+            reserve_blocks[i] = NULL;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The program hears of it before an allocation fails for want of room in the file, whichever call it is. */
+static void full_files_press(void **state)
+{
+    (void)state;
+    cairn_file_config config = config_of(4 * MIB);
+    config.pressure = give_reserve;
+    config.pressure_context = reserve_blocks;
+    unlink(path);
+    cairn_pool *pool = cairn_pool_create_at(path, &config);
+    CHECKF(pool != NULL, "%s", cairn_errormsg());
+    void **slots = cairn_pool_calloc_to(pool, 2, sizeof(void *), NULL);
+    void *grows = cairn_pool_malloc(pool, 100000);
+    CHECK(slots != NULL && grows != NULL);
+    for (size_t i = 0; i < COUNT_OF(reserve_blocks); i++)
+        CHECK((reserve_blocks[i] = cairn_pool_malloc(pool, 300000)) != NULL);
+    pressed = 0;
+    unsigned blocks = 0;
+    for (; pressed == 0; blocks++)
+        CHECK(cairn_pool_malloc(pool, 100000) != NULL);
+    CHECKF(blocks < 40 && reserve_blocks[0] == NULL && reserve_blocks[1] != NULL, "%u blocks", blocks);
+    CHECK(cairn_pool_malloc_to(pool, 290000, &slots[0]) != NULL && pressed == 2);
+    CHECK(cairn_pool_realloc_to(pool, &slots[0], 299000) != NULL);
+    CHECK((grows = cairn_pool_realloc(pool, grows, 280000)) != NULL);
+    while (cairn_pool_malloc_to(pool, 50000, &slots[1]) != NULL) {}
+    CHECK(errno == ENOMEM && strstr(cairn_errormsg(), "full") != NULL);
+    CHECK(pressed >= 5 && reserve_blocks[3] == NULL);
+    CHECK(cairn_pool_check(pool) == 0);
+    must_close(pool);
+    CHECK(cairn_pool_check_file(path, NULL, NULL) == 1);
+}
+
 /* Sizes that cannot be: at once, and with nothing left behind. */
 static void impossible_sizes(void **state)
 {
@@ -737,6 +786,7 @@ int main(void)
         cmocka_unit_test(forked_child_opens_again),
         cmocka_unit_test(forked_child_keeps_its_memory),
         cmocka_unit_test(impossible_sizes),
+        cmocka_unit_test(full_files_press),
         cmocka_unit_test(a_dead_owner_holds_no_lock),
         cmocka_unit_test(growing),
         cmocka_unit_test(given_files),
