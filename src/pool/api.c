@@ -41,10 +41,15 @@ COLD static void *fail(enum error error)
                                                      : "there is no more memory for the pool");
 }
 
-COLD static void must_exist(const struct cairn_pool *pool)
+static _Noreturn COLD void destroyed(const struct cairn_pool *pool)
 {
-    if (load_relaxed(&pool->id) == POOL_DESTROYED)
-        report_fatal("cairn_pool", pool, "destroyed pool");
+    report_fatal("cairn_pool", pool, "destroyed pool");
+}
+
+ALWAYS_INLINE void must_exist(const struct cairn_pool *pool)
+{
+    if (UNLIKELY(load_relaxed(&pool->id) == POOL_DESTROYED))
+        destroyed(pool);
 }
 
 /* Whether the program has freed something for us. */
@@ -179,9 +184,11 @@ char *cairn_pool_strndup(cairn_pool *pool, const char *string, size_t max)
 /* Frees a block that the thread's own cache in the pool owns; false: the slow way has to look. */
 ALWAYS_INLINE bool quick_free(const struct cairn_pool *pool, void *block, size_t size)
 {
-    struct span *span = pagemap_find(block);
     struct cache *cache = quick_cache(pool);
-    if (UNLIKELY(span == NULL || cache == NULL || load_relaxed(&span->owner) != cache))
+    if (UNLIKELY(cache == NULL)) /* other classes never have one: no look at the page map for them */
+        return false;
+    struct span *span = pagemap_find(block);
+    if (UNLIKELY(span == NULL || load_relaxed(&span->owner) != cache))
         return false;
     if (UNLIKELY(!span_is_block(span, block) || span->free == block))
         return false;

@@ -139,23 +139,41 @@ static NOINLINE size_t miss(struct fit *fit, size_t units, size_t align, enum er
     return at;
 }
 
+/* The first place that fits, which is that of the block that rests, if it was found for the same units. */
+ALWAYS_INLINE void *first_place(struct fit *fit, size_t units, size_t align, enum error *error)
+{
+    if (fit->resting && units == fit->newest_units && align == 1) {
+        fit->resting = false;
+        return fit->newest;
+    }
+    fit_settle(fit);
+    size_t at = grab(fit, units, align, false);
+    if (UNLIKELY(at == NOWHERE))
+        at = miss(fit, units, align, error);
+    if (UNLIKELY(at == NOWHERE))
+        return NULL;
+    void *block = fit_address(fit, at);
+    if (LIKELY(align == 1)) {
+        fit->newest = block;
+        fit->newest_units = units;
+    }
+    return block;
+}
+
 static void *fit_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero, enum error *error)
 {
     struct fit *fit = fit_of(pool);
     size_t units = fit_units(fit, size);
     align = size_max(align >> fit->ranges.unit_shift, 1);
     lock_take_quick(&fit->lock);
-    size_t at = grab(fit, units, align, false);
-    if (UNLIKELY(at == NOWHERE))
-        at = miss(fit, units, align, error);
-    if (UNLIKELY(at == NOWHERE)) {
+    void *block = first_place(fit, units, align, error);
+    if (UNLIKELY(block == NULL)) {
         lock_release_quick(&fit->lock);
         return NULL;
     }
     fit->allocations++;
     fit->blocks++;
     lock_release_quick(&fit->lock);
-    void *block = fit_address(fit, at);
     if (UNLIKELY(zero) && (pool->flags & CAIRN_POOL_OUTSIDE) == 0)
         memset(block, 0, fit_bytes(fit, units));
     return block;
@@ -166,7 +184,7 @@ static void *fit_alloc_most(struct cairn_pool *pool, size_t least, size_t *size,
     struct fit *fit = fit_of(pool);
     size_t units = fit_units(fit, least), at, most;
     *error = OK;
-    lock_take(&fit->lock);
+    fit_enter(fit);
     for (bool again = true; (most = ranges_longest(&fit->ranges, &at)) < units && again; again = false)
         *error = extend(fit, units, (size_t)1 << fit->ranges.unit_shift);
     void *block = most >= units ? fit_address(fit, at) : NULL;
@@ -224,16 +242,29 @@ ALWAYS_INLINE size_t length(struct fit *fit, const char *call, const void *block
     return units;
 }
 
+/* Whether a block that is freed may rest: it is the newest, rightly freed, and nothing has to go back for it. */
+ALWAYS_INLINE bool may_rest(const struct fit *fit, const void *block, size_t size)
+{
+    size_t units = fit->newest_units;
+    return block == fit->newest && !fit->resting && fit->ranges.free_units + units < fit->give_at &&
+           (size == SIZE_MAX ? fit->ranges.blocks : size <= PTRDIFF_MAX && fit_units(fit, size) == units);
+}
+
 static void fit_free(struct cairn_pool *pool, const char *call, void *block, size_t size)
 {
     struct fit *fit = fit_of(pool);
     lock_take_quick(&fit->lock);
-    size_t at = place(fit, call, block), units = length(fit, call, block, at, size);
-    ranges_put(&fit->ranges, at, units);
+    if (may_rest(fit, block, size)) {
+        fit->resting = true;
+    } else {
+        fit_settle(fit);
+        size_t at = place(fit, call, block), units = length(fit, call, block, at, size);
+        ranges_put(&fit->ranges, at, units);
+        if (UNLIKELY(fit->ranges.free_units >= fit->give_at))
+            fit_give_spare(fit, at);
+    }
     fit->frees++;
     fit->blocks--;
-    if (UNLIKELY(fit->ranges.free_units >= fit->give_at))
-        fit_give_spare(fit, at);
     lock_release_quick(&fit->lock);
 }
 
@@ -264,7 +295,7 @@ static bool fit_free_range(struct cairn_pool *pool, void *address, size_t size)
         return false;
     if (size == 0)
         return true;
-    lock_take(&fit->lock);
+    fit_enter(fit);
     size_t at = offset >> r->unit_shift, units = fit_units(fit, size);
     bool allocated = ranges_allocated(r, at, units);
     if (allocated) {
@@ -283,7 +314,7 @@ static bool fit_free_range(struct cairn_pool *pool, void *address, size_t size)
 static size_t fit_usable(struct cairn_pool *pool, const char *call, const void *block)
 {
     struct fit *fit = fit_of(pool);
-    lock_take(&fit->lock);
+    fit_enter(fit);
     size_t units = length(fit, call, block, place(fit, call, block), SIZE_MAX);
     lock_release(&fit->lock);
     return fit_bytes(fit, units);
@@ -292,7 +323,7 @@ static size_t fit_usable(struct cairn_pool *pool, const char *call, const void *
 static bool fit_resize(struct cairn_pool *pool, const char *call, void *block, size_t size)
 {
     struct fit *fit = fit_of(pool);
-    lock_take(&fit->lock);
+    fit_enter(fit);
     size_t at = place(fit, call, block), old = length(fit, call, block, at, SIZE_MAX),
            new = fit_units(fit, size);
     bool fits = new <= old || ranges_free_behind(&fit->ranges, at + old) >= new - old;
@@ -323,7 +354,7 @@ static size_t fit_committed(const struct cairn_pool *pool)
 static bool fit_trim(struct cairn_pool *pool, size_t keep)
 {
     struct fit *fit = fit_of(pool);
-    lock_take(&fit->lock);
+    fit_enter(fit);
     bool any = fit_give_all(fit, keep >> fit->ranges.unit_shift);
     lock_release(&fit->lock);
     return any;

@@ -7,7 +7,7 @@ int fit_walk(struct cairn_pool *pool, cairn_visit *visit, void *context)
     struct fit *fit = fit_of(pool);
     int result = 0;
     for (size_t at = 0, units; result == 0; at += units) {
-        lock_take(&fit->lock);
+        fit_enter(fit);
         at = ranges_next_block(&fit->ranges, at, &units);
         lock_release(&fit->lock);
         if (at == NOWHERE)
@@ -22,7 +22,7 @@ int fit_walk_free(struct cairn_pool *pool, cairn_visit *visit, void *context)
     struct fit *fit = fit_of(pool);
     int result = 0;
     for (size_t at = 0, from, to; result == 0; at = to) {
-        lock_take(&fit->lock);
+        fit_enter(fit);
         at = ranges_next_free(&fit->ranges, at);
         if (at != NOWHERE)
             ranges_run(&fit->ranges, at, &from, &to);
@@ -50,7 +50,7 @@ static const char *check_counts(struct fit *fit)
 const char *fit_check(struct cairn_pool *pool)
 {
     struct fit *fit = fit_of(pool);
-    lock_take(&fit->lock);
+    fit_enter(fit);
     const char *wrong = ranges_check(&fit->ranges);
     if (wrong == NULL)
         wrong = supply_check(&fit->supply);
@@ -66,7 +66,7 @@ void fit_stats(struct cairn_pool *pool, cairn_stats *out)
 {
     struct fit *fit = fit_of(pool);
     const struct ranges *r = &fit->ranges;
-    lock_take(&fit->lock);
+    fit_enter(fit);
     supply_stats(&fit->supply, out);
     out->live = fit_bytes(fit, r->units - r->free_units);
     out->free = fit_bytes(fit, r->free_units);

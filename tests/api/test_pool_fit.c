@@ -659,6 +659,42 @@ static void test_most(void **unused)
     row_done();
 }
 
+/* The block freed right after it was allocated, and what may be asked then: everything must find it free. */
+static void test_newest(void **unused)
+{
+    (void)unused;
+    cairn_pool_config config = {.struct_size = sizeof config, .pool_class = CAIRN_FIT, .spare = 1};
+    cairn_pool *pool = cairn_pool_create(&config);
+    char *low = cairn_pool_malloc(pool, 64), *keep = cairn_pool_malloc(pool, 64);
+    char *newest = cairn_pool_malloc(pool, 64);
+    CHECK(newest == keep + 64);
+    for (size_t size = 64; size > 0; size -= 16) { /* the same place, and no more of it than asked for */
+        cairn_pool_free(pool, newest);
+        CHECK_EQ(stats_of(pool).live, 128);
+        CHECK(cairn_pool_malloc(pool, 64) == newest);
+        cairn_pool_free(pool, newest);
+        CHECK(cairn_pool_malloc(pool, size) == newest);
+        CHECK_EQ(cairn_pool_usable_size(pool, newest), size);
+        CHECK_EQ(stats_of(pool).live, 128 + size);
+        CHECK_EQ(stats_of(pool).live_blocks, 3);
+        cairn_pool_free(pool, newest);
+        CHECK(cairn_pool_malloc(pool, 128) == newest);
+        CHECK_EQ(cairn_pool_usable_size(pool, newest), 128);
+    }
+    cairn_pool_free(pool, newest);
+    CHECK(cairn_pool_realloc(pool, keep, 256) == keep); /* into it */
+    CHECK(cairn_pool_realloc(pool, keep, 64) == keep);
+    CHECK(cairn_pool_malloc(pool, 64) == newest);
+    cairn_pool_free(pool, low); /* a lower place: the newest's is not the first any more */
+    cairn_pool_free(pool, newest);
+    CHECK(cairn_pool_malloc(pool, 64) == low);
+    cairn_pool_free(pool, keep);
+    cairn_pool_free(pool, low);
+    CHECK(cairn_pool_check(pool) == 0);
+    CHECK_EQ(stats_of(pool).live, 0);
+    cairn_pool_destroy(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -673,6 +709,7 @@ int main(void)
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_most),
+        cmocka_unit_test(test_newest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
