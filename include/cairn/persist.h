@@ -109,8 +109,8 @@ typedef struct cairn_file_config {
                                * allocated at once; 0: the file is there, its size is taken, and its first 64 KiB must
                                * be zero */
     size_t max_size; /* creating: up to where cairn_pool_grow can grow it; 0: not at all.  It costs address
-                               * space, 0.1 % of itself in memory at worst, and a file whose apparent length (not what
-                               * it takes on disk) is longer by 6.5 % of it */
+                               * space and a file whose apparent length (not what it takes on disk) is longer by 6.5 %
+                               * of it; memory only for what is in use, about 1 % of that */
     const char
         *layout; /* creating: a name for what is in the pool, at most CAIRN_LAYOUT_MAX - 1 bytes; NULL: "".
                                * opening: the name that must be there; NULL: any */
