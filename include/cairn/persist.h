@@ -27,6 +27,8 @@
  *
  * What is not promised: that the program's own data are in order.  A program that dies in the middle of its own update
  * finds it half done: publish what is complete by one store of a pointer, as cairn_pool_malloc_to does.
+ * cairn_pool_realloc that moves a block has freed the old one before the program can store the new address: where that
+ * matters, use cairn_pool_realloc_to.
  *
  * Addresses.  A pool is mapped where it was made, so pointers in it stay valid.  When that place is taken, opening
  * fails with ENOMEM, unless the pool was made with CAIRN_FILE_RELOCATABLE: its users keep cairn_ptr (below) instead of
