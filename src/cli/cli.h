@@ -22,6 +22,7 @@
  *     symbols.c   from addresses to functions and lines
  *     flame.c     a profile as a picture
  *     leaks.c     what cairn run does with profiles
+ *   arguments.c   arguments and JSON text that several subcommands share
  *   numbers.c, table.c   numbers for people; a hash table
  */
 #ifndef CLI_CLI_H

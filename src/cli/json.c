@@ -1,4 +1,5 @@
 /* json.c - the results of `cairn run` as JSON; docs/cairn.1 describes the form. */
+#include "arguments.h"
 #include "cli.h"
 #include "results.h"
 
@@ -8,26 +9,11 @@
 #include <string.h>
 #include <sys/wait.h>
 
-/* Arguments are bytes, JSON has only UTF-8: where that fails, bytes beyond ASCII become '?'. */
-static json_t *string(const char *text)
-{
-    json_t *result = json_string(text);
-    if (result != NULL)
-        return result;
-    char *plain = text_of("%s", text);
-    for (char *c = plain; *c != 0; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    result = json_string(plain);
-    free(plain);
-    return result;
-}
-
 static json_t *strings(char *const *texts)
 {
     json_t *array = json_array();
     for (; *texts != NULL; texts++)
-        (void)json_array_append_new(array, string(*texts));
+        (void)json_array_append_new(array, json_text(*texts));
     return array;
 }
 
@@ -67,9 +53,9 @@ static json_t *results_object(const struct results *results)
 {
     json_t *object =
         json_pack("{s:s, s:o, s:o, s:o, s:o, s:i, s:o}", "version", cairn_version(), "program",
-                  string(results->file), "arguments", strings(results->arguments), "library",
-                  string(results->library), "conf", string(results->conf), "rounds", (int)results->rounds,
-                  "cairn", series_object(&results->series[ON_CAIRN], true));
+                  json_text(results->file), "arguments", strings(results->arguments), "library",
+                  json_text(results->library), "conf", json_text(results->conf), "rounds",
+                  (int)results->rounds, "cairn", series_object(&results->series[ON_CAIRN], true));
     if (!results->compare)
         return object;
     (void)json_object_set_new(object, "system", series_object(&results->series[ON_SYSTEM], false));

@@ -207,20 +207,6 @@ int pool_print_json(json_t *object, int status)
     return pool_done(status);
 }
 
-json_t *pool_json_text(const char *text)
-{
-    json_t *result = json_string(text);
-    if (result != NULL)
-        return result;
-    char *plain = text_of("%s", text);
-    for (char *c = plain; *c != 0; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    result = json_string(plain);
-    free(plain);
-    return result;
-}
-
 const char *pool_bytes(uint64_t bytes)
 {
     enum { TURNS = 8 };

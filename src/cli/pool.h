@@ -9,6 +9,7 @@
 #ifndef CLI_POOL_H
 #define CLI_POOL_H
 
+#include "arguments.h"
 #include "cli.h"
 
 #include <cairn/persist.h>
@@ -52,9 +53,6 @@ bool pool_parse_size(const char *text, uint64_t *out);
 
 /* "12.5 MiB", in one of a few buffers in turn. */
 const char *pool_bytes(uint64_t bytes);
-
-/* A string as JSON, bytes that are no UTF-8 as '?'. */
-json_t *pool_json_text(const char *text);
 
 /* The file's header; false after a message. */
 bool pool_read_info(const struct pool_request *request, cairn_file_info *info);

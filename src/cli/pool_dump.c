@@ -124,7 +124,7 @@ static void write_first_line(struct export *export, cairn_pool *pool, const cair
     export->roots = json_object();
     (void)cairn_pool_named_roots_walk(pool, note_root, export);
     json_t *line =
-        json_pack("{s:i, s:o, s:s, s:I, s:o, s:o}", "cairn_pool", 1, "layout", pool_json_text(info->layout),
+        json_pack("{s:i, s:o, s:s, s:I, s:o, s:o}", "cairn_pool", 1, "layout", json_text(info->layout),
                   "uuid", uuid, "address", (json_int_t)info->address, "root",
                   root != NULL ? json_integer((json_int_t)((uintptr_t)root - export->base)) : json_null(),
                   "roots", export->roots);

@@ -37,7 +37,7 @@ int pool_create(const struct pool_request *request)
     if (pool == NULL)
         return pool_failed(request);
     json_t *object =
-        json_pack("{s:o, s:I}", "file", pool_json_text(request->file), "size", (json_int_t)request->size);
+        json_pack("{s:o, s:I}", "file", json_text(request->file), "size", (json_int_t)request->size);
     char *text = text_of("made, %s", pool_bytes(request->size));
     int status = close_and_say(request, pool, object, text);
     return status;
@@ -57,7 +57,7 @@ int pool_grow(const struct pool_request *request)
         int status = pool_failed(request);
         return cairn_pool_close(pool) == 0 ? status : pool_failed(request);
     }
-    json_t *object = json_pack("{s:o, s:I}", "file", pool_json_text(request->file), "size", (json_int_t)size);
+    json_t *object = json_pack("{s:o, s:I}", "file", json_text(request->file), "size", (json_int_t)size);
     return close_and_say(request, pool, object, text_of("grown to %s", pool_bytes(size)));
 }
 

@@ -45,7 +45,7 @@ static json_t *info_object(const cairn_file_info *info, const char *uuid)
                                  json_pack("{s:b, s:b, s:b, s:b, s:s, s:o}", "is_closed", info->is_closed,
                                            "is_relocatable", info->is_relocatable, "is_open", info->is_open,
                                            "is_of_other_boot", info->is_of_other_boot, "state",
-                                           state_of(info), "layout", pool_json_text(info->layout)));
+                                           state_of(info), "layout", json_text(info->layout)));
     return object;
 }
 

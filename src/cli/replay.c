@@ -1,4 +1,5 @@
 /* replay.c - `cairn replay`: a recorded trace on Cairn, on the system's allocator and on others, in one table. */
+#include "arguments.h"
 #include "cli.h"
 #include "library.h"
 #include "numbers.h"
@@ -17,7 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 1000
 #define PRELOADS_MAX 16
 
 static const char help[] =
@@ -57,19 +57,6 @@ struct replay {
 
 /* ---- Arguments ----------------------------------------------------------------------------------- */
 
-static bool set_rounds(struct replay *replay, const char *text)
-{
-    char *end;
-    errno = 0;
-    unsigned long rounds = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != 0 || *text == '-' || rounds == 0 || rounds > ROUNDS_MAX) {
-        complain("--rounds %s: not a number from 1 to %d", text, ROUNDS_MAX);
-        return false;
-    }
-    replay->rounds = (unsigned)rounds;
-    return true;
-}
-
 static bool set_touch(struct replay *replay, const char *text)
 {
     static const char *const names[] = {"none", "pages", "all"};
@@ -96,13 +83,6 @@ static bool add_preload(struct replay *replay, const char *library)
     return true;
 }
 
-static void add_conf(struct replay *replay, const char *conf)
-{
-    char *joined = text_of("%s%s%s", replay->conf, replay->conf[0] != 0 ? "," : "", conf);
-    free(replay->conf);
-    replay->conf = joined;
-}
-
 enum parsed { PARSED_REPLAY, PARSED_HELP, PARSED_BAD };
 
 static enum parsed parse(struct replay *replay, int argc, char **argv)
@@ -120,8 +100,8 @@ static enum parsed parse(struct replay *replay, int argc, char **argv)
     while (good && (option = getopt_long(argc, argv, "h", table, NULL)) != -1) {
         switch (option) {
         case 'p': good = add_preload(replay, optarg); break;
-        case 'r': good = set_rounds(replay, optarg); break;
-        case 'c': add_conf(replay, optarg); break;
+        case 'r': good = rounds_read(&replay->rounds, optarg); break;
+        case 'c': conf_append(&replay->conf, optarg); break;
         case 't': good = set_touch(replay, optarg); break;
         case 'j': replay->json = optarg; break;
         case 'h': return PARSED_HELP;

@@ -1,4 +1,5 @@
 /* run.c - `cairn run`: a program on Cairn, and what it took; beside it, when asked, on the system's allocator. */
+#include "arguments.h"
 #include "cli.h"
 #include "input.h"
 #include "launch.h"
@@ -14,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 1000
 #define FOLDER_MAX 900 /* the library takes somewhat longer names */
 
 static const char help[] =
@@ -64,22 +64,7 @@ static bool add_conf(struct request *request, const char *conf)
         }
         pair += strcspn(pair, ",");
     }
-    char *joined = text_of("%s%s%s", request->conf, request->conf[0] != 0 ? "," : "", conf);
-    free(request->conf);
-    request->conf = joined;
-    return true;
-}
-
-static bool set_rounds(struct request *request, const char *text)
-{
-    char *end;
-    errno = 0;
-    unsigned long rounds = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != 0 || *text == '-' || rounds == 0 || rounds > ROUNDS_MAX) {
-        complain("--rounds %s: not a number from 1 to %d", text, ROUNDS_MAX);
-        return false;
-    }
-    request->rounds = (unsigned)rounds;
+    conf_append(&request->conf, conf);
     return true;
 }
 
@@ -103,7 +88,7 @@ static enum parsed parse(struct request *request, int argc, char **argv)
         switch (option) {
         case 'c': good = add_conf(request, optarg); break;
         case 'C': request->compare = true; break;
-        case 'r': good = set_rounds(request, optarg); break;
+        case 'r': good = rounds_read(&request->rounds, optarg); break;
         case 's': request->stats = true; break;
         case 'j': request->json = optarg; break;
         case 'p': request->profile = optarg; break;

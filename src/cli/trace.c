@@ -2,6 +2,7 @@
  *
  * Each process that the program starts writes a file of its own, FILE.PROCESS; that of the program itself becomes
  * FILE when it has ended. */
+#include "arguments.h"
 #include "cli.h"
 #include "launch.h"
 #include "library.h"
@@ -48,9 +49,7 @@ static bool add_conf(struct request *request, const char *conf)
         complain("--conf %s: trace needs this option itself; use --output", conf);
         return false;
     }
-    char *joined = text_of("%s%s%s", request->conf, request->conf[0] != 0 ? "," : "", conf);
-    free(request->conf);
-    request->conf = joined;
+    conf_append(&request->conf, conf);
     return true;
 }
 

@@ -196,14 +196,7 @@ static void announced_reset(struct cairn_pool *pool)
 {
     const struct pool_ops *real = pool->announced->real;
     withdraw(pool);
-    if (real->reset != NULL) {
-        real->reset(pool);
-    } else {
-        real->close(pool);
-        if (pool->buffer != 0)
-            pool->buffer_end = pool->buffer + pool->config.buffer_size;
-        (void)real->open(pool, &pool->config); /* as in cairn_pool_reset */
-    }
+    pool_empty(pool, real);
     tools_pool_begin(pool);
 }
 

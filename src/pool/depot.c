@@ -95,31 +95,14 @@ static bool is_stale(struct source *source, void *base, size_t size)
     return stale;
 }
 
-struct source depot_os = {
-    .name = "os",
-    .reserve = reserve,
-    .release = release,
-    .purge = purge,
-    .is_stale = is_stale,
-    .align = 4 * KiB,
-    .step = 64 * KiB,
-    .unit = 64 * KiB,
-    .largest = 16 * MiB,
-    .splits = true,
-};
+#define DEPOT(source_name)                                                                                   \
+    {                                                                                                        \
+        .name = source_name, .reserve = reserve, .release = release, .purge = purge, .is_stale = is_stale,   \
+        .align = 4 * KiB, .step = 64 * KiB, .unit = 64 * KiB, .largest = 16 * MiB, .splits = true,           \
+    }
 
-struct source depot_brk = {
-    .name = "brk",
-    .reserve = reserve,
-    .release = release,
-    .purge = purge,
-    .is_stale = is_stale,
-    .align = 4 * KiB,
-    .step = 64 * KiB,
-    .unit = 64 * KiB,
-    .largest = 16 * MiB,
-    .splits = true,
-};
+struct source depot_os = DEPOT("os");
+struct source depot_brk = DEPOT("brk");
 
 void *depot_keep(size_t size)
 {

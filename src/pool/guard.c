@@ -17,7 +17,6 @@
 #include "engine/span.h"
 #include "os/os.h"
 #include "os/report.h"
-#include "pool/depot.h"
 #include "pool/pool.h"
 
 #include <string.h>
@@ -42,13 +41,7 @@ static size_t guard_bytes(void)
 static enum error guard_open(struct cairn_pool *pool, const cairn_pool_config *given)
 {
     struct guard *guard = pool->state;
-    struct heap_config config = heap_config_default(pool->source);
-    config.owner = pool;
-    config.meta_source = &depot_os;
-    config.meta_piece = 16 * KiB;
-    config.map_all = true;
-    config.limit_hard = given->limit != 0 ? given->limit : SIZE_MAX;
-    config.limit_soft = given->limit_soft != 0 ? given->limit_soft : SIZE_MAX;
+    struct heap_config config = pool_heap_config(pool, given);
     heap_init(&guard->heap, &config);
     guard->lock = (struct lock){.rank = LOCK_RANK_POOL};
     guard->first = guard->last = NULL;

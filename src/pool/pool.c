@@ -321,19 +321,23 @@ void pool_renumber(struct cairn_pool *pool)
     store_relaxed(&pool->id, ++last_id);
 }
 
+void pool_empty(struct cairn_pool *pool, const struct pool_ops *ops)
+{
+    if (ops->reset != NULL) {
+        ops->reset(pool);
+        return;
+    }
+    ops->close(pool);
+    if (pool->buffer != 0)
+        pool->buffer_end = pool->buffer + pool->config.buffer_size;
+    (void)ops->open(pool, &pool->config); /* needs no more memory than the first time: that has come back */
+}
+
 void cairn_pool_reset(cairn_pool *pool)
 {
     must_exist("cairn_pool_reset", pool);
     delist(pool); /* no walk over all pools comes by meanwhile */
-    if (pool->ops->reset != NULL) {
-        pool->ops->reset(pool);
-    } else {
-        pool->ops->close(pool);
-        if (pool->buffer != 0)
-            pool->buffer_end = pool->buffer + pool->config.buffer_size;
-        (void)pool->ops->open(
-            pool, &pool->config); /* needs no more memory than the first time: that has come back */
-    }
+    pool_empty(pool, pool->ops);
     enlist(pool); /* with a new id: threads do not find their caches any more */
 }
 

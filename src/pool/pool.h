@@ -152,6 +152,12 @@ size_t pool_usable_size(struct cairn_pool *pool, const char *call, const void *b
 void pool_pin(struct cairn_pool *pool);
 void pool_unpin(struct cairn_pool *pool);
 
+/* Frees every block, by one class's table: its reset, or close and open. */
+void pool_empty(struct cairn_pool *pool, const struct pool_ops *ops);
+
+/* What the heaps of slab and guarded pools have in common. */
+struct heap_config pool_heap_config(struct cairn_pool *pool, const cairn_pool_config *given);
+
 /* Around fork. */
 void pools_before_fork(void);
 void pools_after_fork(bool child);

@@ -109,21 +109,27 @@ static enum error open_in_buffer(struct cairn_pool *pool, struct heap_config *co
     return OK;
 }
 
-static enum error slab_open(struct cairn_pool *pool, const cairn_pool_config *given)
+struct heap_config pool_heap_config(struct cairn_pool *pool, const cairn_pool_config *given)
 {
     struct heap_config config = heap_config_default(pool->source);
-    struct meta_store meta = {0};
     config.owner = pool;
-    config.name =
-        pool->name[0] != 0 && pool->buffer == 0 && pool->source != &pool->own_source ? pool->name : NULL;
     config.meta_source = &depot_os;
     config.meta_piece = META_PIECE_POOL;
-    config.keep_least = KEEP_LEAST_POOL;
-    config.marks = (pool->flags & CAIRN_POOL_MARKS) != 0;
     config.map_all = true;
-    config.least_size = BLOCK_ALIGN;
     config.limit_hard = given->limit != 0 ? given->limit : SIZE_MAX;
     config.limit_soft = given->limit_soft != 0 ? given->limit_soft : SIZE_MAX;
+    return config;
+}
+
+static enum error slab_open(struct cairn_pool *pool, const cairn_pool_config *given)
+{
+    struct heap_config config = pool_heap_config(pool, given);
+    struct meta_store meta = {0};
+    config.name =
+        pool->name[0] != 0 && pool->buffer == 0 && pool->source != &pool->own_source ? pool->name : NULL;
+    config.keep_least = KEEP_LEAST_POOL;
+    config.marks = (pool->flags & CAIRN_POOL_MARKS) != 0;
+    config.least_size = BLOCK_ALIGN;
     if (pool->source == &pool->own_source && pool->buffer == 0 && pool->own_source.unit > os_page_size())
         user_source_by_range(&pool->own_source);
     if (pool->buffer != 0 && open_in_buffer(pool, &config, &meta) != OK)
