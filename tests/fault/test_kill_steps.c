@@ -486,6 +486,7 @@ static void kill_in_recovery(void **state)
 static int set_up(void **state)
 {
     (void)state;
+    image_one_processor();
     snprintf(live_path, sizeof live_path, "/dev/shm/cairn-kill-%d", (int)getpid());
     snprintf(copy_path, sizeof copy_path, "/dev/shm/cairn-kill-%d-copy", (int)getpid());
     record = mmap(NULL, sizeof *record, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

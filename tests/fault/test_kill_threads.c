@@ -173,7 +173,7 @@ static bool has_changed(void)
 
 static void check_image(uint64_t seed)
 {
-    int fd = open(copy_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    int fd = open(copy_path, O_RDWR | O_CREAT, 0600);
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, last, file_length, 0), (ssize_t)file_length);
     close(fd);
@@ -215,7 +215,9 @@ static bool wait_a_little(bool *news)
         }
         if (id < 0)
             return false;
-        if (tries > 200)
+        if (tries <= 200)
+            sched_yield();
+        else
             nanosleep(&(struct timespec){0, 5000}, NULL);
     }
     *news = false;
@@ -323,6 +325,7 @@ static void kill_two_threads(void **state)
 static int set_up(void **state)
 {
     (void)state;
+    image_one_processor();
     snprintf(live_path, sizeof live_path, "/dev/shm/cairn-threads-%d", (int)getpid());
     snprintf(copy_path, sizeof copy_path, "/dev/shm/cairn-threads-%d-copy", (int)getpid());
     file_length = FILE_SIZE & ~(size_t)4095;

@@ -18,7 +18,7 @@ cmake --log-level=WARNING -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYP
 passes() {
     local program status
     cmake --build "$work/build" --target tests >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-    for program in test_kill_steps test_kill_threads; do
+    for program in test_kill_steps test_kill_windows test_kill_threads; do
         status=0
         CAIRN_SEEDS=12 timeout 600 "$(find "$work/build" -name $program -type f)" >"$work/log" 2>&1 || status=$?
         case $status in
