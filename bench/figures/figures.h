@@ -21,11 +21,21 @@ extern void __libc_free(void *block);
 #define libc_free __libc_free
 
 #define FIGURE_ROUNDS 11
+#define FIGURE_SHORT_ROUNDS                                                                                  \
+    101 /* of a millisecond or so: other load then hits few of them, and both sides alike */
 
 static inline double figure_now(void) /* ns */
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* What the calling thread itself has computed: other load on the machine does not count, nor does waiting. */
+static inline double figure_cpu_now(void) /* ns */
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
@@ -50,13 +60,14 @@ static inline double figure_median(double *values, size_t count)
 /* One measurement: ns for one operation. */
 typedef double figure_measure(void);
 
-/* The median over the rounds of ours / theirs; *ns_ours and *ns_theirs (if not NULL) get the medians of each. */
-static inline double figure_ratio(figure_measure *ours, figure_measure *theirs, double *ns_ours,
-                                  double *ns_theirs)
+/* The median over the rounds of ours / theirs, at most FIGURE_SHORT_ROUNDS of them; *ns_ours and *ns_theirs (if not NULL)
+ * get the medians of each. */
+static inline double figure_ratio_of(size_t rounds, figure_measure *ours, figure_measure *theirs,
+                                     double *ns_ours, double *ns_theirs)
 {
-    double a[FIGURE_ROUNDS], b[FIGURE_ROUNDS], ratio[FIGURE_ROUNDS];
+    double a[FIGURE_SHORT_ROUNDS], b[FIGURE_SHORT_ROUNDS], ratio[FIGURE_SHORT_ROUNDS];
     (void)ours(), (void)theirs(); /* warm */
-    for (size_t i = 0; i < FIGURE_ROUNDS; i++) {
+    for (size_t i = 0; i < rounds; i++) {
         if (i % 2 == 0)
             a[i] = ours(), b[i] = theirs();
         else
@@ -64,10 +75,16 @@ static inline double figure_ratio(figure_measure *ours, figure_measure *theirs, 
         ratio[i] = a[i] / b[i];
     }
     if (ns_ours != NULL)
-        *ns_ours = figure_median(a, FIGURE_ROUNDS);
+        *ns_ours = figure_median(a, rounds);
     if (ns_theirs != NULL)
-        *ns_theirs = figure_median(b, FIGURE_ROUNDS);
-    return figure_median(ratio, FIGURE_ROUNDS);
+        *ns_theirs = figure_median(b, rounds);
+    return figure_median(ratio, rounds);
+}
+
+static inline double figure_ratio(figure_measure *ours, figure_measure *theirs, double *ns_ours,
+                                  double *ns_theirs)
+{
+    return figure_ratio_of(FIGURE_ROUNDS, ours, theirs, ns_ours, ns_theirs);
 }
 
 static inline void figure_print(const char *name, double value, const char *asked, const char *unit,

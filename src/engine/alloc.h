@@ -43,21 +43,28 @@ ALWAYS_INLINE struct cache *cache_real(struct cache *cache)
     return (struct cache *)((uintptr_t)cache & ~(uintptr_t)CACHE_WATCHED_SHIFT);
 }
 
-/* Whether a push would have to look closer at the span: it would be empty, or is kept that way. */
-ALWAYS_INLINE bool span_is_last(const struct span *span)
+/* Whether the owner may push a block without a closer look at the span: that it would be empty, or is kept so.  *frees gets
+ * what span->frees is then. */
+ALWAYS_INLINE bool span_may_push(const struct span *span, uint64_t *frees)
 {
-    return (uint32_t)(load_relaxed(&span->allocs) - load_relaxed(&span->frees) - 1) == span->empty_at;
+    *frees = load_relaxed(&span->frees) + 1;
+    return LIKELY((uint32_t)(load_relaxed(&span->allocs) - *frees) != span->empty_at);
+}
+
+ALWAYS_INLINE void span_link(struct span *span, void *block, uint64_t frees)
+{
+    ((struct block *)block)->next = span->free;
+    span->free = block;
+    store_relaxed(&span->frees, frees);
 }
 
 /* The last half of a free: the span is the thread's own, the block is one, and not the one freed last. */
 ALWAYS_INLINE bool span_push(struct span *span, void *block)
 {
-    uint64_t frees = load_relaxed(&span->frees) + 1;
-    if (UNLIKELY((uint32_t)(load_relaxed(&span->allocs) - frees) == span->empty_at))
+    uint64_t frees;
+    if (UNLIKELY(!span_may_push(span, &frees)))
         return false;
-    ((struct block *)block)->next = span->free;
-    span->free = block;
-    store_relaxed(&span->frees, frees);
+    span_link(span, block, frees);
     return true;
 }
 

@@ -101,8 +101,12 @@ void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero)
 ALWAYS_INLINE struct cache *quick_cache(const struct cairn_pool *pool)
 {
     uint64_t id = load_relaxed(&pool->id);
-    const struct cache_slot *slot = &load_relaxed(&thread_cache)->slots[id % CACHE_SLOTS];
-    return LIKELY(slot->id == id) ? slot->cache : NULL;
+    const struct cache_slot *slot = pool_slot(load_relaxed(&thread_cache), id);
+    if (UNLIKELY(slot->id != id))
+        return NULL;
+    if (slot->cache == NULL)
+        __builtin_unreachable(); /* not tested again by who calls */
+    return slot->cache;
 }
 
 ALWAYS_INLINE void *quick_alloc(const struct cairn_pool *pool, size_t size)
@@ -181,6 +185,22 @@ char *cairn_pool_strndup(cairn_pool *pool, const char *string, size_t max)
 
 /* ---- Freeing ------------------------------------------------------------------------------------- */
 
+/* The end of a free in a span with marks.  Only the first bytes of live blocks have one: with it set and the pointer not
+ * into the middle of 16 bytes, it is the place of a block, and no double free. */
+ALWAYS_INLINE bool marked_push(struct span *span, void *block)
+{
+    uint64_t frees;
+    uint8_t *mark = span_mark(span, block);
+    if (UNLIKELY(load_relaxed(mark) != MARK_LIVE || (uintptr_t)block % MARK_BYTES != 0))
+        return false;
+    if (UNLIKELY(!span_may_push(span, &frees)))
+        return false;
+    store_relaxed(mark, 0);
+    order_here(); /* the mark goes before the block's bytes do */
+    span_link(span, block, frees);
+    return true;
+}
+
 /* Frees a block that the thread's own cache in the pool owns; false: the slow way has to look. */
 ALWAYS_INLINE bool quick_free(const struct cairn_pool *pool, void *block, size_t size)
 {
@@ -190,16 +210,12 @@ ALWAYS_INLINE bool quick_free(const struct cairn_pool *pool, void *block, size_t
     struct span *span = pagemap_find(block);
     if (UNLIKELY(span == NULL || load_relaxed(&span->owner) != cache))
         return false;
-    if (UNLIKELY(!span_is_block(span, block) || span->free == block))
-        return false;
     if (UNLIKELY(size != SIZE_MAX && (size > span->block_size || size < span->block_size / 2)))
         return false;
-    if (UNLIKELY(span->marks != 0)) {
-        if (load_relaxed(span_mark(span, block)) == 0 || span_is_last(span))
-            return false;
-        store_relaxed(span_mark(span, block), 0);
-        order_here(); /* the mark goes before the block's bytes do */
-    }
+    if (UNLIKELY(span->marks != 0))
+        return marked_push(span, block);
+    if (UNLIKELY(!span_is_block(span, block) || span->free == block))
+        return false;
     return span_push(span, block);
 }
 

@@ -15,8 +15,8 @@
 struct lock pools_lock = {.rank = LOCK_RANK_POOLS};
 struct cairn_pool *pools_all;
 
-static struct cairn_pool *free_handles; /* with room for any state; pools_lock */
-static uint64_t last_id = POOL_DESTROYED;
+static struct cairn_pool *free_handles;   /* with room for any state; pools_lock */
+static uint64_t last_id = POOL_DESTROYED; /* pools_lock */
 
 /* ---- The config ---------------------------------------------------------------------------------- */
 
@@ -180,7 +180,7 @@ static void fill_handle(struct cairn_pool *pool, const cairn_pool_config *config
 static void enlist(struct cairn_pool *pool)
 {
     lock_take(&pools_lock);
-    store_relaxed(&pool->id, ++last_id);
+    pool_renumber(pool);
     pool->previous = NULL;
     pool->next = pools_all;
     if (pools_all != NULL)
@@ -318,7 +318,8 @@ void cairn_pool_destroy(cairn_pool *pool)
 
 void pool_renumber(struct cairn_pool *pool)
 {
-    store_relaxed(&pool->id, ++last_id);
+    last_id += POOL_ID_STEP;
+    store_relaxed(&pool->id, last_id);
 }
 
 void pool_empty(struct cairn_pool *pool, const struct pool_ops *ops)

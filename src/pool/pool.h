@@ -9,7 +9,7 @@
  *
  * api.c checks arguments, turns errors into errno and messages, calls the pressure callback, and dispatches; a class sees
  * valid arguments only.  Slab pools have a short way past the dispatch in api.c: thread.h.
- * Handles are never unmapped (but those inside a buffer, which is the caller's): a stale handle finds id 0. */
+ * Handles are never unmapped (but those inside a buffer, which is the caller's): a stale handle finds POOL_DESTROYED. */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
 
@@ -78,7 +78,8 @@ struct pool_ops {
     void (*after_fork)(struct cairn_pool *pool, bool child);
 };
 
-#define POOL_DESTROYED 1 /* the id of a handle that is not in use */
+#define POOL_ID_STEP sizeof(struct cache_slot) /* of ids, so that the way from one to its slot is short */
+#define POOL_DESTROYED POOL_ID_STEP            /* the id of a handle that is not in use */
 #define POOL_PRESSURE_TRIES 16
 #define POOL_STATE_SIZE                                                                                      \
     (sizeof(struct heap) + 64) /* room for a class's state behind every handle outside of buffers */
@@ -86,7 +87,7 @@ struct pool_ops {
 extern const struct pool_ops pool_slab, pool_guard, pool_fit, pool_fixed, pool_stack;
 
 struct cairn_pool {
-    uint64_t id; /* never used twice; changes at reset; POOL_DESTROYED; atomic */
+    uint64_t id; /* a multiple of POOL_ID_STEP, never used twice; changes at reset; POOL_DESTROYED; atomic */
     const struct pool_ops *ops;
     cairn_pool_class pool_class;
     unsigned flags;   /* CAIRN_POOL_* */
@@ -161,6 +162,12 @@ struct heap_config pool_heap_config(struct cairn_pool *pool, const cairn_pool_co
 /* Around fork. */
 void pools_before_fork(void);
 void pools_after_fork(bool child);
+
+/* Where a thread, by its cache in the process heap, has its cache in the pool of that id, if it is there. */
+ALWAYS_INLINE struct cache_slot *pool_slot(struct cache *own, uint64_t id)
+{
+    return (struct cache_slot *)(void *)((char *)own->slots + id % (CACHE_SLOTS * POOL_ID_STEP));
+}
 
 /* The heap of a slab pool. */
 ALWAYS_INLINE struct heap *pool_heap(const struct cairn_pool *pool)

@@ -1,6 +1,6 @@
 /* thread.h - what a thread keeps: its two words of thread-local storage, and the ways to its caches in pools.
  *
- *   thread_cache ──> the thread's cache in the process heap ── slots[id % CACHE_SLOTS] ──> its cache in a slab pool
+ *   thread_cache ──> the thread's cache in the process heap ── slots, by the pool's id ──> its cache in a slab pool
  *                                                          └── pool_caches: all of those, for the thread's end
  *
  * A slot is valid if it holds the pool's present id; ids are never used twice, so a destroyed or reset pool is not

@@ -65,15 +65,11 @@ swap persist/book.c "1 2: the descriptor before what is touched" "    book_touch
         intent_before_large(file, (void *)span->base);
     file_store(&file->descriptors[page], format_descriptor(page, span->size_class, span->pages));
     book_touch(file, page + span->pages);"
-swap pool/api.c "4 5: the link before the mark, quick" "        store_relaxed(span_mark(span, block), 0);
-        order_here(); /* the mark goes before the block's bytes do */
-    }
-    return span_push(span, block);" "    }
-    bool pushed = span_push(span, block);
+swap pool/api.c "4 5: the link before the mark, quick" "    store_relaxed(mark, 0);
+    order_here(); /* the mark goes before the block's bytes do */
+    span_link(span, block, frees);" "    span_link(span, block, frees);
     order_here();
-    if (pushed && span->marks != 0)
-        store_relaxed(span_mark(span, block), 0);
-    return pushed;"
+    store_relaxed(mark, 0);"
 swap pool/slab.c "4 5: the link before the mark, slow" "        store_relaxed(span_mark(span, block), 0);
         order_here(); /* the mark goes before the block's bytes do */
     }
