@@ -54,11 +54,13 @@ static void slot_empty(slot *s)
 static void *serve(void *context)
 {
     chain *c = (chain *)context;
+    load_random random = c->random; /* not in place: another chain's may be in the same cache line */
     for (uint64_t left = (uint64_t)c->turns * c->slot_count; left > 0; left--) {
-        slot *s = &c->slots[load_random_below(&c->random, c->slot_count)];
+        slot *s = &c->slots[load_random_below(&random, c->slot_count)];
         slot_empty(s);
-        slot_fill(s, &c->random);
+        slot_fill(s, &random);
     }
+    c->random = random;
     c->generations_left--;
     if (c->generations_left > 0) {
         pthread_t successor;

@@ -116,13 +116,25 @@ void cache_add_last(struct cache *cache, struct span *span)
     bin->spans++;
 }
 
+/* From now on `span`, or none, is the one that stays in the bin even when it is empty. */
+static void retain(struct cache *cache, struct bin *bin, struct span *span)
+{
+    if (bin->retained != NULL) {
+        bin->retained->empty_at = 0;
+        cache->retained_pages -= (uint32_t)bin->retained->pages;
+    }
+    bin->retained = span;
+    if (span != NULL) {
+        span->empty_at = SPAN_RETAINED;
+        cache->retained_pages += (uint32_t)span->pages;
+    }
+}
+
 void cache_remove(struct cache *cache, struct span *span)
 {
     struct bin *bin = &cache->bins[span->size_class];
-    if (span->empty_at == SPAN_RETAINED) {
-        span->empty_at = 0;
-        cache->retained_pages -= (uint32_t)span->pages;
-    }
+    if (bin->retained == span)
+        retain(cache, bin, NULL);
     bin->spans--;
     if (span->next != NULL)
         span->next->previous = span->previous;
@@ -201,21 +213,31 @@ void *cache_refill(struct cache *cache, unsigned size_class, enum error *error)
 
 /* ---- Freeing ------------------------------------------------------------------------------------- */
 
+static void drop_empty(struct cache *cache, struct span *span)
+{
+    cache_remove(cache, span);
+    cache->last_released = span->free;
+    span_release(span, cache);
+}
+
+/* A thread that takes as much as it gave back shall find it, whatever the order in which it frees: so of each class
+ * the largest span stays, and its next spans are as large as the last. */
 void cache_span_empty(struct cache *cache, struct span *span)
 {
     struct bin *bin = &cache->bins[span->size_class];
-    if (span->empty_at == SPAN_RETAINED)
+    struct span *kept = bin->retained;
+    if (kept == span)
         return;
-    if (bin->spans == 1 && cache->retained_pages + span->pages <= RETAINED_PAGES_MAX) {
-        span->empty_at = SPAN_RETAINED;
-        cache->retained_pages += (uint32_t)span->pages;
-        return;
+    size_t pages = cache->retained_pages + span->pages - (kept != NULL ? kept->pages : 0);
+    if ((kept == NULL || kept->pages < span->pages) && pages <= RETAINED_PAGES_MAX) {
+        retain(cache, bin, span);
+        if (kept == NULL || kept->allocs != kept->frees)
+            return;
+        span = kept;
     }
-    cache_remove(cache, span);
-    cache->last_released = span->free;
-    if (bin->level > 0)
+    if (bin->retained == NULL && bin->level > 0)
         bin->level--;
-    span_release(span);
+    drop_empty(cache, span);
 }
 
 /* ---- Making and dropping ------------------------------------------------------------------------- */
@@ -236,6 +258,9 @@ static void init(struct cache *cache, struct heap *heap)
     cache->retained_pages = 0;
     cache->slot = NULL;
     cache->tag_count = 0;
+    if (cache->given_next > 0)
+        memset(cache->given, 0, sizeof cache->given);
+    cache->given_next = 0;
     memset(cache->slots, 0, sizeof cache->slots);
     cache->in_use = true;
 }
@@ -272,7 +297,7 @@ static void drop_span(struct cache *cache, struct span *span)
     (void)span_collect(span);
     cache_remove(cache, span);
     if (span->allocs == span->frees)
-        span_release(span);
+        span_release(span, NULL);
     else
         span_disown(span);
 }

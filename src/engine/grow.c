@@ -6,6 +6,7 @@
 #include "engine/meta.h"
 #include "engine/pagemap.h"
 #include "engine/purge.h"
+#include "engine/span.h"
 #include "os/os.h"
 
 #define STORE_MAX (16 * KiB) /* bit sets up to this size live in the common store */
@@ -296,6 +297,7 @@ void arena_release_if_unused(struct heap *heap, struct arena *arena)
     name_range(heap, (void *)arena->base, size, false);
     if (!arena->source->release(arena->source, (void *)arena->base, size))
         return;
+    span_forget_given(heap);
     struct arena *before = heap->arenas;
     while (before->next != arena)
         before = before->next;

@@ -129,7 +129,7 @@ static void release_if_empty(struct span *span, uint64_t remote)
         return; /* somebody took it over, or freed again: no longer our business */
     settle(span, remote);
     if (span->allocs == span->frees)
-        span_release(span);
+        span_release(span, NULL);
     else
         span_disown(span); /* it was taken, used and left again in between, down to the same word */
 }

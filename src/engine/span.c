@@ -10,6 +10,8 @@
 #include "engine/remote.h"
 #include "os/os.h"
 
+#include <string.h>
+
 #define CARVE_BYTES PAGE_SIZE
 
 struct span span_none;
@@ -48,14 +50,59 @@ static void init(struct span *span, unsigned size_class, const struct run *run, 
     span->pages = run->pages;
 }
 
+/* ---- Pages that a thread gave back and takes again ------------------------------------------------ */
+
+#define GIVEN_LOOKS 16 /* so many of the last are looked at */
+
+static struct given *given_at(struct cache *cache, uint32_t back)
+{
+    return &cache->given[(cache->given_next - back) % CACHE_GIVEN];
+}
+
+static void note_given(struct cache *cache, const struct span *span)
+{
+    cache->given_next++;
+    *given_at(cache, 1) = (struct given){span->arena, (uint32_t)span_first_page(span), (uint32_t)span->pages};
+}
+
+/* Takes as many pages again, those given back last first, unless they have gone to the system meanwhile. */
+static bool take_given(struct cache *cache, size_t pages, struct run *run)
+{
+    for (uint32_t back = 1; back <= GIVEN_LOOKS; back++) {
+        struct given *given = given_at(cache, back);
+        if (given->pages != pages)
+            continue;
+        *run = (struct run){given->arena, given->first, pages, false};
+        given->pages = 0;
+        for (uint32_t i = 0; i < CACHE_GIVEN && given_at(cache, 1)->pages == 0; i++)
+            cache->given_next--;
+        if (bits_test(run->arena->dirty, run->first) &&
+            pages_take_at(cache->heap, run->arena, run->first, pages))
+            return true;
+    }
+    return false;
+}
+
+void span_forget_given(struct heap *heap)
+{
+    for (struct cache *cache = heap->all_caches; cache != NULL; cache = cache->next_all)
+        memset(cache->given, 0, sizeof cache->given);
+}
+
+static enum error pages_for(struct cache *owner, size_t pages, struct run *run)
+{
+    return take_given(owner, pages, run) ? OK : pages_take(owner->heap, pages, PAGE_SIZE, run);
+}
+
+/* ---- Making and releasing ------------------------------------------------------------------------ */
+
 struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, struct cache *owner,
                        enum error *error)
 {
     struct run run;
     lock_take(&heap->lock);
     struct span *span = meta_span_alloc(heap);
-    *error = span != NULL ? pages_take(heap, class_span_pages(size_class, level), PAGE_SIZE, &run)
-                          : meta_error(heap);
+    *error = span != NULL ? pages_for(owner, class_span_pages(size_class, level), &run) : meta_error(heap);
     if (span != NULL && *error == OK) {
         init(span, size_class, &run, owner);
         if (heap->config.events != NULL)
@@ -100,7 +147,7 @@ void span_retire_descriptor(struct heap *heap, struct span *span)
     meta_span_free(heap, span);
 }
 
-void span_release(struct span *span)
+void span_release(struct span *span, struct cache *cache)
 {
     struct heap *heap = span_heap(span);
     lock_take(&heap->lock);
@@ -108,6 +155,8 @@ void span_release(struct span *span)
     if (heap->config.events != NULL)
         heap->config.events->released(heap, span);
     pages_give(heap, span->arena, span_first_page(span), span->pages, true);
+    if (cache != NULL)
+        note_given(cache, span);
     span_retire_descriptor(heap, span);
     purge_by_rules(heap);
     lock_release(&heap->lock);

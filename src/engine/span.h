@@ -16,8 +16,12 @@ struct span *span_make(struct heap *heap, unsigned size_class, unsigned level, s
 struct run;
 struct span *span_adopt(struct heap *heap, unsigned size_class, const struct run *run, uint32_t live);
 
-/* Gives the pages and the descriptor back.  All blocks are free, the span is in no list. */
-void span_release(struct span *span);
+/* Gives the pages and the descriptor back.  All blocks are free, the span is in no list.  `cache`, if any, will be
+ * given these pages again rather than others. */
+void span_release(struct span *span, struct cache *cache);
+
+/* The caches forget what pages they gave back: an arena is about to go.  Under the heap's lock. */
+void span_forget_given(struct heap *heap);
 
 /* Takes the descriptor out of the books and back to the store.  Under the heap's lock. */
 void span_retire_descriptor(struct heap *heap, struct span *span);

@@ -178,6 +178,8 @@ _Static_assert(sizeof(struct span) == 2 * CACHE_LINE, "one cache line for the ow
 struct bin {
     struct span *first; /* where malloc pops; span_none when there is none.  The truth of quick and firsts */
     struct span *last;
+    struct span
+        *retained;  /* the one that stays even when it is empty, the largest that ever was; NULL: none */
     uint32_t spans; /* from first to last */
     uint8_t level;  /* size of the next new span: doubles as the class proves busy */
 };
@@ -189,6 +191,14 @@ struct cache_slot {
     struct cache *cache;
 };
 
+/* Pages that a thread gave back.  If they are still free when it wants as many again, they are the warmest to be had. */
+struct given {
+    struct arena *arena;
+    uint32_t first; /* page */
+    uint32_t pages; /* 0: nothing */
+};
+
+#define CACHE_GIVEN 128
 #define CACHE_SLOTS 16
 #define CACHE_MESSAGE_MAX 120
 
@@ -225,6 +235,8 @@ struct cache {
     struct cache *next_all;                  /* every cache of the heap, ever */
     struct cache *next_idle;                 /* caches whose thread is gone */
     struct bin bins[CLASS_COUNT];
+    uint32_t given_next;             /* where in `given` the next goes; heap lock */
+    struct given given[CACHE_GIVEN]; /* the last spans released, round and round; heap lock */
     struct cache_slot
         slots[CACHE_SLOTS];    /* of the thread that has this cache in the process heap; see pool/thread.h */
     struct cache *own;         /* in a pool: the owner's cache in the process heap; NULL: nobody's; atomic */

@@ -109,7 +109,7 @@ static void bins_keep_their_order(void **state)
     for (size_t i = 0; i < COUNT_OF(order); i++) {
         cache_remove(a, spans[order[i]]);
         CHECK(spans[order[i]]->next == NULL && spans[order[i]]->previous == NULL);
-        span_release(spans[order[i]]);
+        span_release(spans[order[i]], NULL);
         heap_check(&heap);
     }
     CHECK(a->bins[size_class].first == &span_none);
@@ -307,9 +307,73 @@ static void one_empty_span_is_kept_per_class(void **state)
     size_t count = leave_span(a, blocks, &next);
     for (size_t i = 0; i < count; i++)
         release(a, blocks[i]);
-    CHECK_EQ(heap.counts.spans, 1); /* the one in front of which it would wait is in use */
+    CHECK_EQ(heap.counts.spans, 2); /* though the other one is in use */
+    struct span *larger = span_of(next);
+    CHECK(larger->pages > span_of(blocks[0])->pages);
     release(a, next);
-    CHECK_EQ(heap.counts.spans, 1);
+    CHECK(heap.counts.spans == 1 && span_of(next) == larger && a->retained_pages == larger->pages);
+    heap_check(&heap);
+}
+
+/* Who takes as much as before finds it in the span that stayed, in whatever order it was freed. */
+static void a_group_of_blocks_makes_no_spans(void **state)
+{
+    (void)state;
+    void *blocks[31];
+    struct span *stays = NULL;
+    for (size_t turn = 0; turn < 8; turn++) {
+        for (size_t i = 0; i < COUNT_OF(blocks); i++)
+            blocks[i] = allocate(a, 1024);
+        for (size_t i = 0; i < COUNT_OF(blocks); i++) {
+            size_t k = turn % 2 == 0 ? i : COUNT_OF(blocks) - 1 - i;
+            CHECK(turn < 2 || span_of(blocks[k]) == stays);
+            release(a, blocks[k]);
+        }
+        CHECK_EQ(heap.counts.spans, 1);
+        stays = a->bins[class_of(1024)].first;
+        heap_check(&heap);
+    }
+}
+
+static struct span *make(struct cache *cache)
+{
+    enum error error = OK;
+    struct span *span = span_make(&heap, 0, 0, cache, &error);
+    CHECK(span != NULL);
+    cache_add_last(cache, span);
+    return span;
+}
+
+static void give_back(struct span *span, bool noted)
+{
+    struct cache *owner = span->owner;
+    cache_remove(owner, span);
+    span_release(span, noted ? owner : NULL);
+}
+
+/* Pages go to the thread that gave them back last, not to the lowest hole; not when others have them by then, or when
+ * their arena is gone. */
+static void pages_given_back_are_taken_again(void **state)
+{
+    (void)state;
+    struct span *spans[4];
+    for (size_t i = 0; i < COUNT_OF(spans); i++)
+        spans[i] = make(a);
+    const uintptr_t low = spans[0]->base, middle = spans[1]->base, high = spans[2]->base;
+    give_back(spans[2], true);
+    give_back(spans[0], false);
+    struct span *again = make(a);
+    CHECK_EQ(again->base, high);
+    give_back(again, true);
+    CHECK_EQ(make(b)->base, low); /* another thread's */
+    CHECK_EQ(make(b)->base, high);
+    again = make(a);
+    CHECK(again->base > spans[3]->base); /* b has those that it gave back */
+    give_back(again, true);
+    span_forget_given(&heap);
+    give_back(spans[1], false);
+    CHECK_EQ(make(a)->base, middle);
+    heap_check(&heap);
 }
 
 /* Of all classes together only so many pages are kept. */
@@ -477,6 +541,8 @@ int main(void)
         WITH(exit_leaves_used_spans_to_all),
         WITH(a_living_thread_keeps_its_claim),
         WITH(one_empty_span_is_kept_per_class),
+        WITH(a_group_of_blocks_makes_no_spans),
+        WITH(pages_given_back_are_taken_again),
         WITH(kept_spans_are_bounded),
         WITH(levels_follow_demand),
         WITH(random_operations),

@@ -40,7 +40,7 @@ static struct span *make(unsigned size_class, unsigned level)
 static void drop(struct span *span)
 {
     cache_remove(cache, span);
-    span_release(span);
+    span_release(span, NULL);
 }
 
 static void every_class_and_level(void **state)
