@@ -56,8 +56,10 @@ static void random_range(size_t *from, size_t *to)
             end = end / 64 * 64 + check_below(&random_state, 3);
         ends[i] = end > SIZE ? SIZE : end;
     }
-    if (ends[0] == ends[1]) /* empty ranges are below */
-        ends[ends[0] < SIZE ? 1 : 0] += ends[0] < SIZE ? 1u : -1u;
+    if (ends[0] == ends[1] && ends[0] < SIZE) /* empty ranges are below */
+        ends[1]++;
+    else if (ends[0] == ends[1])
+        ends[0]--;
     *from = ends[0] < ends[1] ? ends[0] : ends[1];
     *to = ends[0] < ends[1] ? ends[1] : ends[0];
 }
