@@ -6,11 +6,7 @@
  * a copy of it is opened as the next process would, recovered, compared with the child's record, used and checked.  The
  * operations are those of every kind that stores into the file.  CAIRN_KILL_REPORT prints counts. */
 #include "fault/pool_image.h"
-#include "unit/unit.h"
-
-#include <signal.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
+#include "fault/stepper.h"
 
 #define FILE_SIZE ((size_t)1 << 20)
 #define FILE_MAX ((size_t)3 << 19)
@@ -20,17 +16,11 @@ static struct record *record; /* shared with the child */
 static unsigned char *file;   /* the file as it is, mapped here */
 static unsigned char *last;   /* as it was behind the step before */
 static size_t file_length;
-static unsigned long steps, images;
+static unsigned long images;
 
 /* ---- The child's work -------------------------------------------------------------------------------- */
 
 static cairn_pool *pool;
-
-/* From here on, or no longer, every instruction counts. */
-static void toggle(void)
-{
-    raise(SIGUSR2);
-}
 
 static void plain(unsigned i, size_t size)
 {
@@ -239,41 +229,24 @@ static bool has_changed(void)
     return any;
 }
 
-/* Runs the child to its end; between toggles each instruction alone, with `look` behind each that changed the file. */
-static void step_through(pid_t child, void (*look)(void))
+static void (*look)(void);
+
+static void note_file(void)
 {
-    bool stepping = false;
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    while (WIFSTOPPED(status)) {
-        int signal = WSTOPSIG(status);
-        if (signal == SIGUSR2) {
-            stepping = !stepping;
-            (void)has_changed();
-        } else if (signal == SIGTRAP && stepping) {
-            steps++;
-            if (has_changed())
-                look();
-        } else if (signal != SIGTRAP && signal != SIGSTOP) {
-            fail_msg("the child gets signal %d behind step %lu", signal, steps);
-        }
-        assert_int_equal(ptrace(stepping ? PTRACE_SINGLESTEP : PTRACE_CONT, child, NULL, NULL), 0);
-        assert_int_equal(waitpid(child, &status, 0), child);
-    }
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    (void)has_changed();
 }
 
-static pid_t begin_child(void (*body)(void))
+static void look_if_changed(void)
 {
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child > 0)
-        return child;
-    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-        _exit(9);
-    raise(SIGSTOP);
-    body();
-    _exit(0);
+    if (has_changed())
+        look();
+}
+
+/* With `then` behind each instruction that changed the file. */
+static void step_through(void (*work)(void), void (*then)(void))
+{
+    look = then;
+    stepper_run(stepper_begin(work), note_file, look_if_changed);
 }
 
 static void (*parts[8])(void);
@@ -283,10 +256,10 @@ static void body(void)
     pool = cairn_pool_open(live_path, NULL);
     if (pool == NULL)
         _exit(8);
-    toggle();
+    stepper_toggle();
     for (unsigned i = 0; parts[i] != NULL; i++)
         parts[i]();
-    toggle();
+    stepper_toggle();
 }
 
 static void map_file(void)
@@ -327,7 +300,7 @@ static void run_parts(void (*first)(void), void (*second)(void))
     parts[1] = second;
     parts[2] = NULL;
     map_file();
-    step_through(begin_child(body), check_image);
+    step_through(body, check_image);
     unmap_file();
     if (getenv("CAIRN_KILL_REPORT") != NULL)
         print_message("%lu instructions, %lu images\n", steps - steps_before, images - images_before);
@@ -384,9 +357,9 @@ static void grow_body(void)
     pool = cairn_pool_open(live_path, NULL);
     if (pool == NULL)
         _exit(8);
-    toggle();
+    stepper_toggle();
     work_grow();
-    toggle();
+    stepper_toggle();
 }
 
 static void check_grown_image(void)
@@ -415,7 +388,7 @@ static void kill_in_grow(void **state)
     (void)state;
     new_pool(FILE_MAX);
     map_file();
-    step_through(begin_child(grow_body), check_grown_image);
+    step_through(grow_body, check_grown_image);
     unmap_file();
 }
 
@@ -450,9 +423,9 @@ static void keep_image(void)
 
 static void recover_body(void)
 {
-    toggle();
+    stepper_toggle();
     cairn_pool *again = cairn_pool_open(live_path, NULL);
-    toggle();
+    stepper_toggle();
     if (again == NULL)
         _exit(8);
 }
@@ -468,7 +441,7 @@ static void kill_in_recovery(void **state)
     wanted_image = 9;
     parts[0] = work_to;
     parts[1] = NULL;
-    step_through(begin_child(body), keep_image);
+    step_through(body, keep_image);
     assert_true(kept_count >= 5);
     unsigned most = getenv("CAIRN_TEST_LONG") != NULL ? kept_count : 2;
     for (unsigned i = 0; i < kept_count; i += (kept_count + most - 1) / most) {
@@ -476,7 +449,7 @@ static void kill_in_recovery(void **state)
         image_adopt(live_path);
         *record = kept_record[i];
         (void)has_changed();
-        step_through(begin_child(recover_body), check_image);
+        step_through(recover_body, check_image);
     }
     munmap(kept_image, KEPT_MAX * file_length);
     free(kept_record);
