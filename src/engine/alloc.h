@@ -30,6 +30,20 @@ ALWAYS_INLINE void *cache_alloc(struct cache *cache, size_t size)
     return NULL;
 }
 
+/* The same while allocations are sampled, for who got nothing from cache_alloc and wants at most QUICK_SIZE_MAX.  NULL
+ * also for a sample; and when nothing is sampled, or the cache is a cache_watched: sample_left is 0 then. */
+ALWAYS_INLINE void *cache_alloc_sampled(struct cache *cache, size_t size)
+{
+    if (size >= cache->sample_left)
+        return NULL;
+    size_t i = (size + 7) / 8;
+    __asm__("" : "+r"(i)); /* else compilers take more pains with the index in cache_alloc, for both */
+    void *block = span_pop(load_relaxed(&cache->sampled[i]));
+    if (LIKELY(block != NULL))
+        cache->sample_left -= size;
+    return block;
+}
+
 /* The pointer by which a thread knows its cache while every call is to be seen, and back.  See types.h. */
 #define CACHE_WATCHED_SHIFT sizeof(struct span *)
 

@@ -32,28 +32,55 @@ _Static_assert(offsetof(struct cache, firsts) == sizeof(struct span *) * QUICK_C
 
 /* ---- Bins ---------------------------------------------------------------------------------------- */
 
-/* Where the fast paths find the class. */
-static void show(struct cache *cache, unsigned size_class, struct span *first)
+/* Where the fast paths find a class of up to QUICK_SIZE_MAX: in cache->quick or cache->sampled. */
+static void show_in(struct span **table, const struct heap *heap, unsigned size_class, struct span *first)
 {
     size_t size = class_size(size_class);
-    if (size_class >= FIRSTS_CLASS) {
-        store_relaxed(&cache->firsts[size_class - FIRSTS_CLASS], first);
-        return;
-    }
-    size_t from = size <= cache->heap->config.least_size ? 0 : class_size(size_class - 1) / 8 + 1;
+    size_t from = size <= heap->config.least_size ? 0 : class_size(size_class - 1) / 8 + 1;
     for (size_t i = from; i <= size / 8; i++)
-        store_relaxed(&cache->quick[i], first);
+        store_relaxed(&table[i], first);
+}
+
+static void show(struct cache *cache, unsigned size_class, struct span *first)
+{
+    if (size_class >= FIRSTS_CLASS)
+        store_relaxed(&cache->firsts[size_class - FIRSTS_CLASS], first);
+    else
+        show_in(cache->quick, cache->heap, size_class, first);
+}
+
+static void show_sampled(struct cache *cache, unsigned size_class, struct span *first)
+{
+    if (size_class < FIRSTS_CLASS)
+        show_in(cache->sampled, cache->heap, size_class, first);
+}
+
+/* While somebody watches, or the thread has not followed the end of it: nothing where malloc looks first, and behind the
+ * veil only what a thread may find of which no more is to be seen than samples. */
+COLD static void show_watched(struct cache *cache, unsigned size_class, struct span *first)
+{
+    uint32_t watch;
+    do {
+        watch = load_relaxed(&cache->heap->watch);
+        bool veil = (watch & WATCH_VEIL) != 0 || cache->tag_count > 0;
+        bool sampled = watch == cache->seen && (watch & WATCH_VEIL) == WATCH_SAMPLE && cache->tag_count == 0;
+        show(cache, size_class, veil ? &span_none : first);
+        show_sampled(cache, size_class, sampled ? first : &span_none);
+        order_here(); /* for the other threads, os_barrier_everywhere in veil_all makes it one */
+    } while (UNLIKELY(load_relaxed(&cache->heap->watch) != watch));
 }
 
 static void set_first(struct cache *cache, unsigned size_class, struct span *first)
 {
-    uint32_t watch;
+    uint32_t watch = load_relaxed(&cache->heap->watch);
     cache->bins[size_class].first = first;
-    do {
-        watch = load_relaxed(&cache->heap->watch);
-        show(cache, size_class, (watch & WATCH_VEIL) != 0 || cache->tag_count > 0 ? &span_none : first);
-        order_here(); /* for the other threads, os_barrier_everywhere in veil_all makes it one */
-    } while (UNLIKELY(load_relaxed(&cache->heap->watch) != watch));
+    if (LIKELY(((watch | cache->seen) & WATCH_VEIL) == 0 && cache->tag_count == 0)) {
+        show(cache, size_class, first);
+        order_here(); /* as above */
+        if (LIKELY(load_relaxed(&cache->heap->watch) == watch))
+            return;
+    }
+    show_watched(cache, size_class, first);
 }
 
 void cache_follow(struct cache *cache, uint32_t seen)
@@ -70,8 +97,10 @@ static void veil_all(struct heap *heap)
         os_barrier_everywhere();
         struct cache *cache = load_acquire(&heap->all_caches); /* pairs with cache_make */
         for (; cache != NULL; cache = cache->next_all)
-            for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++)
+            for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
                 show(cache, size_class, &span_none);
+                show_sampled(cache, size_class, &span_none);
+            }
     }
     os_barrier_everywhere();
 }

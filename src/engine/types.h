@@ -69,10 +69,13 @@
  * says where malloc pops.  Under WATCH_ALL the thread's own pointer to its cache is moved on by one word
  * (cache_watched): every free then finds owner != cache and ends in a slow path too, and the fast paths read
  * quick[] and firsts[] one further, where they find span_none as well; so a word of guard follows each part.
+ * Under WATCH_SAMPLE alone, sampled[] says what quick[] would: who finds nothing there, and has sample_left for the
+ * size, pops behind the veil.  sampled[] is veiled as quick[] is, and span_none until the cache has followed.
  *
- *   who watches        watch = new, with veil; a barrier everywhere; all quick, firsts = span_none;
+ *   who watches        watch = new, with veil; a barrier everywhere; all of quick, firsts, sampled = span_none;
  *                      barrier; if somebody has lifted the veil meanwhile: watch += WATCH_CHANGE, for those too quick
- *   owner, set_first   quick, firsts = watch has veil ? span_none : first; again if watch has changed meanwhile
+ *   owner, set_first   quick, firsts = watch has veil ? span_none : first; sampled = watch is seen and says
+ *                      no more than WATCH_SAMPLE ? first : span_none; again if watch has changed meanwhile
  *
  * Of the two one comes last, so no class stays unveiled, and none veiled for good.  A thread that has not yet followed WATCH_ALL frees
  * without being seen only what it got before: to allocate a block, or to take a span over, it has to follow first.
@@ -220,7 +223,7 @@ struct cache {
     struct span *quick[QUICK_COUNT];
     struct span *firsts[CLASS_COUNT - FIRSTS_CLASS]; /* for the sizes above QUICK_SIZE_MAX */
     struct span *guard;                              /* span_none */
-    size_t sample_left;  /* bytes to allocate until the next sample; 0: no sampling */
+    size_t sample_left; /* bytes to allocate until the next sample; 0: no sampling, `sampled` means nothing */
     size_t sample_guard; /* 0: what cache_watched finds for sample_left */
     uint32_t seen;       /* of heap->watch: what the thread has followed */
     struct heap *heap;
@@ -235,8 +238,9 @@ struct cache {
     struct cache *next_all;                  /* every cache of the heap, ever */
     struct cache *next_idle;                 /* caches whose thread is gone */
     struct bin bins[CLASS_COUNT];
-    uint32_t given_next;             /* where in `given` the next goes; heap lock */
-    struct given given[CACHE_GIVEN]; /* the last spans released, round and round; heap lock */
+    uint32_t given_next;               /* where in `given` the next goes; heap lock */
+    struct given given[CACHE_GIVEN];   /* the last spans released, round and round; heap lock */
+    struct span *sampled[QUICK_COUNT]; /* what quick would be, while allocations are sampled */
     struct cache_slot
         slots[CACHE_SLOTS];    /* of the thread that has this cache in the process heap; see pool/thread.h */
     struct cache *own;         /* in a pool: the owner's cache in the process heap; NULL: nobody's; atomic */

@@ -73,13 +73,13 @@ COLD static void *new_slow_nothrow(size_t align, size_t size, const void *nothro
 
 ALWAYS_INLINE void *new_plain(size_t size)
 {
-    void *block = cache_alloc(load_relaxed(&thread_cache), size);
+    void *block = process_alloc_fast(size);
     return LIKELY(block != NULL) ? block : new_slow(0, size);
 }
 
 ALWAYS_INLINE void *new_plain_nothrow(size_t size, const void *nothrow)
 {
-    void *block = cache_alloc(load_relaxed(&thread_cache), size);
+    void *block = process_alloc_fast(size);
     return LIKELY(block != NULL) ? block : new_slow_nothrow(0, size, nothrow);
 }
 

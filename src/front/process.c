@@ -260,25 +260,24 @@ static void *allocate(const struct request *request)
     return block != NULL ? block : fail(error);
 }
 
-/* As cache_alloc, by the truth behind quick and firsts. */
-ALWAYS_INLINE void *pop_behind_veil(struct cache *cache, size_t size)
+/* As cache_alloc_sampled, for sizes above QUICK_SIZE_MAX; with no tables of their own, for there are fewer of them. */
+ALWAYS_INLINE void *alloc_sampled(struct cache *cache, size_t size)
 {
-    if (LIKELY(size <= QUICK_SIZE_MAX))
-        return span_pop(cache->bins[class_of_eighths[(size + 7) / 8]].first);
-    return size <= CLASS_SIZE_MAX ? span_pop(cache->bins[class_of(size)].first) : NULL;
+    if (size <= QUICK_SIZE_MAX || size > CLASS_SIZE_MAX || size >= cache->sample_left)
+        return NULL;
+    if (cache->seen != watch_now() || cache->tag_count > 0)
+        return NULL;
+    void *block = span_pop(cache->bins[class_of(size)].first);
+    if (LIKELY(block != NULL))
+        cache->sample_left -= size;
+    return block;
 }
 
-/* While allocations are sampled, all but the samples are popped here. */
 void *process_alloc_slow(size_t size, bool zero)
 {
-    struct cache *cache = load_relaxed(&thread_cache);
-    if (size < cache->sample_left && cache->seen == watch_now() && cache->tag_count == 0) {
-        void *block = pop_behind_veil(cache, size);
-        if (LIKELY(block != NULL)) {
-            cache->sample_left -= size;
-            return zero ? memset(block, 0, size) : block;
-        }
-    }
+    void *block = alloc_sampled(load_relaxed(&thread_cache), size);
+    if (block != NULL)
+        return zero ? memset(block, 0, size) : block;
     return allocate(&(struct request){0, size, zero});
 }
 
@@ -305,7 +304,7 @@ void *process_calloc(size_t count, size_t size)
     size_t total;
     if (UNLIKELY(multiply_overflows(count, size, &total)))
         return thread_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
-    void *block = cache_alloc(load_relaxed(&thread_cache), total);
+    void *block = process_alloc_fast(total);
     return LIKELY(block != NULL) ? memset(block, 0, total) : process_alloc_slow(total, true);
 }
 
@@ -458,11 +457,15 @@ static bool count_resized(size_t size)
     return due;
 }
 
-/* No sample ends here and none begins: all that is left to do while allocations are sampled is to count. */
-static bool only_counts(uint32_t watch, const struct span *span, size_t size)
+/* No sample ends here and none begins: all that is left to do while allocations are sampled is to count.  What stands in
+ * the slot may be no cache of the thread's own, or one that has not followed: then it has not seen `watch`. */
+ALWAYS_INLINE bool only_counts(uint32_t watch, const void *block, size_t size)
 {
-    struct cache *cache = process_cache();
-    if ((watch & WATCH_ALL) != 0 || load_relaxed(&span->is_marked) != 0 || cache == NULL)
+    struct cache *cache = load_relaxed(&thread_cache);
+    const struct span *span = pagemap_find(block);
+    if ((watch & WATCH_ALL) != 0 || cache->seen != watch)
+        return false;
+    if (span == NULL || load_relaxed(&span->is_marked) != 0)
         return false;
     if (size >= cache->sample_left)
         return cache->sample_left == 0;
@@ -475,7 +478,7 @@ static void *resize_watched(const char *call, void *block, size_t size, enum err
 {
     struct watch_known known;
     uint32_t watch = watch_now();
-    if (only_counts(watch, heap_span_of(process_cache(), call, block), size))
+    if (LIKELY(only_counts(watch, block, size)))
         return resize(call, block, size, error);
     watch_moving(watch, block, &known);
     void *sample = count_resized(size) ? resize_sample(call, block, size, error) : NULL;

@@ -31,9 +31,19 @@ size_t process_usable_size(const char *call, const void *block);
 /* Frees, but aborts with a message if the block could not have been asked for with `size`. */
 NOINLINE void process_free_sized_slow(const char *call, void *block, size_t align, size_t size);
 
+/* NULL when the slow path has to be asked. */
+ALWAYS_INLINE void *process_alloc_fast(size_t size)
+{
+    struct cache *cache = load_relaxed(&thread_cache);
+    void *block = cache_alloc(cache, size);
+    if (LIKELY(block != NULL) || size > QUICK_SIZE_MAX)
+        return block;
+    return cache_alloc_sampled(cache, size);
+}
+
 ALWAYS_INLINE void *process_malloc(size_t size)
 {
-    void *block = cache_alloc(load_relaxed(&thread_cache), size);
+    void *block = process_alloc_fast(size);
     return LIKELY(block != NULL) ? block : process_alloc_slow(size, false);
 }
 

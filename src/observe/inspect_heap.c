@@ -149,12 +149,16 @@ static bool check_bin(const struct cache *cache, unsigned size_class)
     return span == NULL && (bin->spans > 0 ? bin->last == last : bin->first == &span_none);
 }
 
-/* Entry i of quick, and behind them of firsts: the bin's first span, or what whoever watches the heap has put there. */
+/* Entry i of quick, and behind them of firsts: the bin's first span, or what whoever watches the heap has put there; and
+ * of `sampled`, if it is in use: the one that quick has not. */
 static bool check_first(const struct cache *cache, size_t i)
 {
     bool quick = i < QUICK_COUNT;
     const struct span *found = load_relaxed(quick ? &cache->quick[i] : &cache->firsts[i - QUICK_COUNT]);
     const struct span *first = cache->bins[quick ? class_of(8 * i) : i - QUICK_COUNT + FIRSTS_CLASS].first;
+    const struct span *sampled = quick ? load_relaxed(&cache->sampled[i]) : &span_none;
+    if ((cache->seen & WATCH_SAMPLE) != 0 && sampled != &span_none && (sampled != first || found == first))
+        return false;
     return found == first ||
            (found == &span_none && (load_relaxed(&cache->heap->watch) != 0 || cache->tag_count > 0));
 }

@@ -3,7 +3,7 @@
  * the sampler of its share, and threads that allocate meanwhile notice the switch. */
 #include "unit.h"
 
-#include "cairn/cairn.h"
+#include "cairn/observe.h"
 #include "front/process.h"
 #include "observe/watch.h"
 #include "unit/heap_check.h"
@@ -269,6 +269,65 @@ static void samples_come_and_go(void **state)
         cairn_free(blocks[i]);
 }
 
+static size_t far_away(struct sampler *self)
+{
+    (void)self;
+    return 100 * MIB;
+}
+
+/* What the short way behind the veil has for each size, then for one that is to be a sample. */
+static void check_behind_the_veil(struct cache *cache, bool open)
+{
+    for (size_t size = 1; size <= QUICK_SIZE_MAX; size++) {
+        void *block = cairn_malloc(size); /* now the class has another one, or no span */
+        cairn_free(cairn_malloc(size));
+        CHECK(cache_alloc(cache, size) == NULL && cache_alloc(thread_cache, size) == NULL);
+        size_t left = cache->sample_left;
+        void *behind = cache_alloc_sampled(thread_cache, size);
+        CHECK_EQ(behind != NULL, open);
+        CHECK_EQ(cache->sample_left, open ? left - size : left);
+        CHECK(behind == NULL ||
+              span_usable_size(pagemap_find(behind)) == span_usable_size(pagemap_find(block)));
+        cairn_free(block);
+        cairn_free(behind);
+    }
+    if (open) {
+        cache->sample_left = 16;
+        CHECK(cache_alloc_sampled(cache, 16) == NULL && cache->sample_left == 16);
+        CHECK(cache_alloc_sampled(cache, 15) != NULL && cache->sample_left == 1);
+    }
+}
+
+/* Threads whose allocations are sampled find blocks without a slow path, but not once more is to be seen of them, or they
+ * have not followed, or they are in the scope of a tag. */
+static void samples_have_a_short_way(void **state)
+{
+    (void)state;
+    struct cache *cache = cache_real(thread_cache);
+    start_sampling();
+    chooser.next = far_away;
+    CHECK(cache_alloc_sampled(cache, 16) == NULL); /* not yet followed */
+    check_behind_the_veil(cache, true);
+    watch_sample(&process_heap, &chooser);
+    CHECK(cache->sample_left > 0 && cache_alloc_sampled(cache, 16) == NULL); /* a new one: not yet followed */
+    CHECK(watch_start(&process_heap, &book.watcher));
+    CHECK(cache_alloc_sampled(cache, 16) == NULL);
+    check_behind_the_veil(cache, false);
+    watch_stop(&process_heap, &book.watcher);
+    cairn_pool *pool = cairn_pool_create(NULL);
+    check_behind_the_veil(cache, true);
+    cairn_free(cairn_malloc(100));
+    CHECK(pool != NULL && cairn_tag_push(pool) == 0);
+    CHECK(cairn_pool_of(cairn_malloc(100)) == pool && cairn_pool_of(cairn_malloc(5000)) == pool);
+    CHECK(cairn_tag_pop() == 0);
+    check_behind_the_veil(cache, true);
+    watch_sample_stop(&process_heap);
+    cairn_free(cairn_malloc(CLASS_SIZE_MAX + 1)); /* a slow path: follows */
+    CHECK(cache->sample_left == 0 && cache_alloc_sampled(cache, 16) == NULL && samples.wrong == 0);
+    (void)heap_check_cache(cache);
+    cairn_pool_destroy(pool);
+}
+
 /* realloc ends a sample, and may begin one: in place, moved, small, large. */
 static void resized_samples(void **state)
 {
@@ -462,6 +521,7 @@ int main(void)
         cmocka_unit_test_setup(each_call_is_told, begin),
         cmocka_unit_test_setup(the_veil_is_lifted, begin),
         cmocka_unit_test_setup(samples_come_and_go, begin),
+        cmocka_unit_test_setup(samples_have_a_short_way, begin),
         cmocka_unit_test_setup(resized_samples, begin),
         cmocka_unit_test_setup(switching_under_load, begin),
         cmocka_unit_test_setup(threads_that_end, begin),
