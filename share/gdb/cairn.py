@@ -222,8 +222,11 @@ class Ranges:
 
 
 def ask_fit(pool, address):
-    ranges = Ranges(pool["state"].cast(gdb.lookup_type("struct fit").pointer())["ranges"])
+    fit = pool["state"].cast(gdb.lookup_type("struct fit").pointer())
+    ranges = Ranges(fit["ranges"])
     origin, shift = int(ranges.ranges["origin"]), int(ranges.ranges["unit_shift"])
+    if fit["resting"] and 0 <= address - int(fit["newest"]) < int(fit["newest_units"]) << shift:
+        return Answer("free")
     unit = (address - origin) >> shift
     state = ranges.state(unit) if unit >= 0 else None
     if state is None:

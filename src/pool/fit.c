@@ -139,25 +139,35 @@ static NOINLINE size_t miss(struct fit *fit, size_t units, size_t align, enum er
     return at;
 }
 
-/* The first place that fits, which is that of the block that rests, if it was found for the same units. */
-ALWAYS_INLINE void *first_place(struct fit *fit, size_t units, size_t align, enum error *error)
+/* A block that was allocated at the first place for its size. */
+ALWAYS_INLINE void *newest(struct fit *fit, size_t at, size_t units)
 {
-    if (fit->resting && units == fit->newest_units && align == 1) {
-        fit->resting = false;
-        return fit->newest;
+    fit->newest = fit_address(fit, at);
+    fit->newest_units = units;
+    fit->first = true;
+    return fit->newest;
+}
+
+/* The first place that fits, if it is known: what rests, or behind the block allocated last.  NULL: it is not. */
+ALWAYS_INLINE void *known_place(struct fit *fit, size_t units)
+{
+    if (fit->resting) {
+        fit->resting = !fit->first || units != fit->newest_units;
+        return fit->resting ? NULL : fit->newest;
     }
+    size_t at = ranges_grab_front(&fit->ranges, units);
+    return LIKELY(at != NOWHERE) ? newest(fit, at, units) : NULL;
+}
+
+static NOINLINE void *other_place(struct fit *fit, size_t units, size_t align, enum error *error)
+{
     fit_settle(fit);
     size_t at = grab(fit, units, align, false);
     if (UNLIKELY(at == NOWHERE))
         at = miss(fit, units, align, error);
     if (UNLIKELY(at == NOWHERE))
         return NULL;
-    void *block = fit_address(fit, at);
-    if (LIKELY(align == 1)) {
-        fit->newest = block;
-        fit->newest_units = units;
-    }
-    return block;
+    return LIKELY(align == 1) ? newest(fit, at, units) : fit_address(fit, at);
 }
 
 static void *fit_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero, enum error *error)
@@ -166,15 +176,15 @@ static void *fit_alloc(struct cairn_pool *pool, size_t align, size_t size, bool 
     size_t units = fit_units(fit, size);
     align = size_max(align >> fit->ranges.unit_shift, 1);
     lock_take_quick(&fit->lock);
-    void *block = first_place(fit, units, align, error);
-    if (UNLIKELY(block == NULL)) {
-        lock_release_quick(&fit->lock);
-        return NULL;
+    void *block = LIKELY(align == 1) ? known_place(fit, units) : NULL;
+    if (block == NULL)
+        block = other_place(fit, units, align, error);
+    if (LIKELY(block != NULL)) {
+        fit->allocations++;
+        fit->blocks++;
     }
-    fit->allocations++;
-    fit->blocks++;
     lock_release_quick(&fit->lock);
-    if (UNLIKELY(zero) && (pool->flags & CAIRN_POOL_OUTSIDE) == 0)
+    if (UNLIKELY(zero) && block != NULL && (pool->flags & CAIRN_POOL_OUTSIDE) == 0)
         memset(block, 0, fit_bytes(fit, units));
     return block;
 }
@@ -242,26 +252,66 @@ ALWAYS_INLINE size_t length(struct fit *fit, const char *call, const void *block
     return units;
 }
 
-/* Whether a block that is freed may rest: it is the newest, rightly freed, and nothing has to go back for it. */
-ALWAYS_INLINE bool may_rest(const struct fit *fit, const void *block, size_t size)
+/* Whether `units` more may become free and nothing has to go back for it. */
+ALWAYS_INLINE bool keeps(const struct fit *fit, size_t units)
+{
+    return fit->ranges.free_units + units < fit->give_at;
+}
+
+/* Whether it is the newest block that is freed, rightly. */
+ALWAYS_INLINE bool is_newest(const struct fit *fit, const void *block, size_t size)
 {
     size_t units = fit->newest_units;
-    return block == fit->newest && !fit->resting && fit->ranges.free_units + units < fit->give_at &&
+    return block == fit->newest && !fit->resting && keeps(fit, units) &&
            (size == SIZE_MAX ? fit->ranges.blocks : size <= PTRDIFF_MAX && fit_units(fit, size) == units);
+}
+
+/* [at, at + units) is freed, and rests: alone, or joined to what does. */
+ALWAYS_INLINE void rest(struct fit *fit, size_t at, size_t units)
+{
+    struct ranges *r = &fit->ranges;
+    size_t known = fit->resting ? fit_unit(fit, fit->newest) : 0;
+    if (fit->resting && at == known + fit->newest_units) {
+        fit->newest_units += units;
+        fit->first = false;
+        return;
+    }
+    bool joins = fit->resting && at + units == known;
+    size_t all = joins ? units + fit->newest_units : units;
+    if (!joins)
+        fit_settle(fit);
+    fit->newest = fit_address(fit, at);
+    fit->newest_units = all;
+    fit->first = !joins && ranges_would_be_first(r, ranges_tract(r, at), at, units);
+    fit->resting = true;
+}
+
+/* Whether what rests may keep the bits from telling that a free is wrong: of a block in it, or, where no starts
+ * are kept, of one that is said to reach into it. */
+ALWAYS_INLINE bool hides(const struct fit *fit, const void *block)
+{
+    uintptr_t offset = (uintptr_t)block - (uintptr_t)fit->newest;
+    return offset < fit_bytes(fit, fit->newest_units) ||
+           (!fit->ranges.blocks && (uintptr_t)block < (uintptr_t)fit->newest);
 }
 
 static void fit_free(struct cairn_pool *pool, const char *call, void *block, size_t size)
 {
     struct fit *fit = fit_of(pool);
     lock_take_quick(&fit->lock);
-    if (may_rest(fit, block, size)) {
+    if (is_newest(fit, block, size)) {
         fit->resting = true;
     } else {
-        fit_settle(fit);
+        if (fit->resting && hides(fit, block))
+            fit_settle(fit);
         size_t at = place(fit, call, block), units = length(fit, call, block, at, size);
-        ranges_put(&fit->ranges, at, units);
-        if (UNLIKELY(fit->ranges.free_units >= fit->give_at))
+        if (LIKELY(keeps(fit, units + (fit->resting ? fit->newest_units : 0)))) {
+            rest(fit, at, units);
+        } else {
+            fit_settle(fit);
+            ranges_put(&fit->ranges, at, units);
             fit_give_spare(fit, at);
+        }
     }
     fit->frees++;
     fit->blocks--;

@@ -7,9 +7,10 @@
  * One lock for everything.  The structure lies in the store of its own supply.  Units and places are those of ranges.h:
  * counted from address 0 over a source, from the beginning of the extent in a buffer.
  *
- * Freeing the block that was allocated last makes free what was free before it, so the same size goes to the same place
- * again: until something else is asked, the block only rests, and no bit changes.  Whoever looks at `ranges` or changes
- * it calls fit_enter or fit_settle before. */
+ * What is freed only rests at first, and no bit changes, until something is asked that it may matter to.  Blocks beside
+ * what rests join it, so blocks freed in order, up or down, go into `ranges` as one.  And a block of the same size is
+ * often allocated next: if what rests is the first place for it, it goes there, and nothing has happened.  Whoever looks
+ * at `ranges` or changes it calls fit_enter or fit_settle before. */
 #ifndef POOL_FIT_H
 #define POOL_FIT_H
 
@@ -29,9 +30,10 @@ struct fit {
     double spare;     /* 0 to 1; constant */
     size_t give_at;   /* free units from which on granules go back: spare * units */
     bool drained;     /* no whole granule is free but perhaps around what is freed from now on */
-    void *newest; /* the block allocated last, while nothing but its own free has come after; NULL: no such */
-    size_t newest_units;
-    bool resting; /* newest has been freed, and counted so, but `ranges` does not know yet */
+    void *newest; /* what rests; else the block allocated last, if nothing has come after; NULL: no such */
+    size_t newest_units; /* of it */
+    bool first;          /* it is one block, and while it is free the first place for its size */
+    bool resting;        /* newest has been freed, and counted so, but `ranges` does not know yet */
     uint64_t allocations, frees;
     uint64_t blocks; /* live; with CAIRN_POOL_SIZED not known */
     uint64_t purged, purges;
@@ -40,22 +42,6 @@ struct fit {
 ALWAYS_INLINE struct fit *fit_of(const struct cairn_pool *pool)
 {
     return pool->state;
-}
-
-/* Frees the block that rests, and forgets the newest. */
-ALWAYS_INLINE void fit_settle(struct fit *fit)
-{
-    if (fit->resting)
-        ranges_put(&fit->ranges, ((uintptr_t)fit->newest - fit->ranges.origin) >> fit->ranges.unit_shift,
-                   fit->newest_units);
-    fit->resting = false;
-    fit->newest = NULL;
-}
-
-ALWAYS_INLINE void fit_enter(struct fit *fit)
-{
-    lock_take(&fit->lock);
-    fit_settle(fit);
 }
 
 ALWAYS_INLINE size_t fit_unit(const struct fit *fit, const void *address)
@@ -78,6 +64,21 @@ ALWAYS_INLINE size_t fit_units(const struct fit *fit, size_t size)
 {
     size_t unit = (size_t)1 << fit->ranges.unit_shift;
     return size == 0 ? 1 : (size + unit - 1) >> fit->ranges.unit_shift;
+}
+
+/* Frees what rests, and forgets the newest. */
+ALWAYS_INLINE void fit_settle(struct fit *fit)
+{
+    if (fit->resting)
+        ranges_put(&fit->ranges, fit_unit(fit, fit->newest), fit->newest_units);
+    fit->resting = false;
+    fit->newest = NULL;
+}
+
+ALWAYS_INLINE void fit_enter(struct fit *fit)
+{
+    lock_take(&fit->lock);
+    fit_settle(fit);
 }
 
 /* The units held have changed. */

@@ -1,4 +1,4 @@
-/* ranges.c - the bits and the summaries over them: taking in, letting go, taking, putting back.  See ranges.h. */
+/* ranges.c - the tree over the tracts: its summaries, memory taken in and let go.  See ranges.h. */
 #include "pool/ranges.h"
 
 #include <string.h>
@@ -66,8 +66,7 @@ size_t range_node_most(const struct ranges *r, const struct range_node *p)
 }
 
 /* Units were taken from child i of p, whose edges are now `low` and `high`. */
-static NOINLINE void lower_edges(const struct ranges *r, struct range_node *p, unsigned i, size_t low,
-                                 size_t high)
+NOINLINE void range_lower(const struct ranges *r, struct range_node *p, unsigned i, size_t low, size_t high)
 {
     size_t full = child_units(r, p->level);
     while (low != p->low[i] || high != p->high[i]) {
@@ -87,7 +86,7 @@ static NOINLINE void lower_edges(const struct ranges *r, struct range_node *p, u
 }
 
 /* [from, to) of child i of p has become a free run, which nothing free touches within the child. */
-static NOINLINE void raise(const struct ranges *r, struct range_node *p, unsigned i, size_t from, size_t to)
+NOINLINE void range_raise(const struct ranges *r, struct range_node *p, unsigned i, size_t from, size_t to)
 {
     size_t full = child_units(r, p->level);
     for (;;) {
@@ -316,244 +315,6 @@ static struct tract *make_tract(struct ranges *r, size_t unit)
     return t;
 }
 
-/* ---- Taking and putting back --------------------------------------------------------------------- */
-
-/* Bits [from, to) of a tract, usually in one word. */
-ALWAYS_INLINE void set(uint64_t *bits, size_t from, size_t to)
-{
-    if (LIKELY(from / BITS_PER_WORD == (to - 1) / BITS_PER_WORD))
-        bits[from / BITS_PER_WORD] |= word_mask(from % BITS_PER_WORD, (to - 1) % BITS_PER_WORD + 1);
-    else
-        bits_set(bits, from, to);
-}
-
-ALWAYS_INLINE void clear(uint64_t *bits, size_t from, size_t to)
-{
-    if (LIKELY(from / BITS_PER_WORD == (to - 1) / BITS_PER_WORD))
-        bits[from / BITS_PER_WORD] &= ~word_mask(from % BITS_PER_WORD, (to - 1) % BITS_PER_WORD + 1);
-    else
-        bits_clear(bits, from, to);
-}
-
-ALWAYS_INLINE void take_part(struct ranges *r, struct tract *t, size_t from, size_t to)
-{
-    struct range_node *p = t->parent;
-    unsigned i = t->index;
-    size_t low = size_min(p->low[i], from), high = size_min(p->high[i], tract_units(r) - to);
-    clear(t->bits, from, to);
-    t->free -= (unsigned)(to - from);
-    if (low != p->low[i] || high != p->high[i])
-        lower_edges(r, p, i, low, high);
-}
-
-void ranges_renew_hints(struct ranges *r)
-{
-    for (unsigned i = 0; i < r->spot_count; i++)
-        r->freed = size_min(r->freed, r->spots[i].at);
-    r->spot_count = 0;
-    for (unsigned k = 0; k < RANGES_HINTS; k++)
-        r->hints[k].at = r->last ? size_max(r->hints[k].at, r->freed) : size_min(r->hints[k].at, r->freed);
-    r->freed = r->last ? 0 : SIZE_MAX;
-}
-
-/* [from, to) of a tract is a free run now.  The newest spot is often in it: what was taken there has come back. */
-ALWAYS_INLINE void add_spot(struct ranges *r, struct tract *t, size_t from, size_t to)
-{
-    size_t at = t->first + from;
-    if (r->spot_count > 0 && r->spots[r->spot_count - 1].at - at <= to - from)
-        r->spot_count--;
-    if (UNLIKELY(r->spot_count == RANGES_SPOTS))
-        ranges_renew_hints(r);
-    r->spots[r->spot_count++] = (struct range_spot){at, t};
-}
-
-ALWAYS_INLINE void put_part(struct ranges *r, struct tract *t, size_t from, size_t to)
-{
-    set(t->bits, from, to);
-    t->free += (unsigned)(to - from);
-    if (r->blocks)
-        clear(tract_starts(r, t), from, to);
-    from = tract_run_start(t, from);
-    to = tract_run_end_quick(r, t, to); /* the edges are still those from before */
-    if (from == 0 || to == tract_units(r) || to - from > t->parent->most[t->index])
-        raise(r, t->parent, t->index, from, to);
-    if (LIKELY(r->quick && from > 0))
-        add_spot(r, t, from, to);
-    else if (!r->last)
-        r->freed = size_min(r->freed, t->first + from - (from == 0 ? tract_free_before(r, t) : 0));
-    else
-        r->freed = size_max(r->freed, t->first + to + (to == tract_units(r) ? tract_free_behind(r, t) : 0));
-}
-
-typedef void change_part(struct ranges *r, struct tract *t, size_t from, size_t to);
-
-static void take_in_tract(struct ranges *r, struct tract *t, size_t from, size_t to)
-{
-    take_part(r, t, from, to);
-}
-
-static void put_in_tract(struct ranges *r, struct tract *t, size_t from, size_t to)
-{
-    put_part(r, t, from, to);
-}
-
-/* Calls `change` for the part of [at, at + units) in each tract; these exist. */
-static NOINLINE void each_part(struct ranges *r, size_t at, size_t units, change_part *change)
-{
-    while (units > 0) {
-        struct tract *t = ranges_tract(r, at);
-        size_t from = at - t->first, part = size_min(units, tract_units(r) - from);
-        change(r, t, from, from + part);
-        at += part;
-        units -= part;
-    }
-}
-
-ALWAYS_INLINE void mark_start(const struct ranges *r, struct tract *t, size_t i)
-{
-    tract_starts(r, t)[i / BITS_PER_WORD] |= UINT64_C(1) << (i % BITS_PER_WORD);
-}
-
-ALWAYS_INLINE void take(struct ranges *r, size_t at, size_t units)
-{
-    struct tract *t = ranges_tract(r, at);
-    size_t from = at - t->first;
-    r->free_units -= units;
-    if (r->blocks)
-        mark_start(r, t, from);
-    if (LIKELY(from + units <= tract_units(r)))
-        take_part(r, t, from, from + units);
-    else
-        each_part(r, at, units, take_in_tract);
-}
-
-void ranges_take(struct ranges *r, size_t at, size_t units)
-{
-    if (r->spot_count > 0) /* one may be where this begins */
-        ranges_renew_hints(r);
-    take(r, at, units);
-}
-
-void ranges_lengthen(struct ranges *r, size_t at, size_t units)
-{
-    ranges_take(r, at, units);
-    struct tract *t = ranges_tract(r, at);
-    if (r->blocks)
-        tract_starts(r, t)[(at - t->first) / BITS_PER_WORD] &=
-            ~(UINT64_C(1) << (at - t->first) % BITS_PER_WORD);
-}
-
-/* The lowest spot up to `limit` with a free run of `units`, within its tract; NULL: none.  Forgets those
- * that are spots no more. */
-ALWAYS_INLINE struct range_spot *best_spot(struct ranges *r, size_t units, size_t limit)
-{
-    struct range_spot *best = NULL;
-    for (unsigned i = 0; i < r->spot_count;) {
-        struct range_spot *spot = &r->spots[i];
-        const struct tract *t = spot->tract;
-        size_t from = spot->at - t->first;
-        if (!bits_test(t->bits, from) || bits_test(t->bits, from - 1)) {
-            *spot = r->spots[--r->spot_count];
-            continue;
-        }
-        i++;
-        if (spot->at > limit)
-            continue;
-        size_t end = tract_run_end_quick(r, t, from);
-        if (end - from >= units) {
-            best = spot;
-            limit = spot->at;
-        } else if (UNLIKELY(end == tract_units(r))) { /* it may go on behind: for the search */
-            ranges_renew_hints(r);
-            return NULL;
-        }
-    }
-    return best;
-}
-
-/* A free place in the word of the hint, if the tract is the one used last. */
-ALWAYS_INLINE size_t in_hinted_word(struct ranges *r, const struct range_hint *h, size_t units)
-{
-    const struct tract *t = r->recent;
-    size_t from = t != NULL ? h->at - t->first : SIZE_MAX;
-    if (UNLIKELY(from >= tract_units(r)))
-        return NOWHERE;
-    uint64_t runs = t->bits[from / BITS_PER_WORD] & (~UINT64_C(0) << (from % BITS_PER_WORD));
-    for (; units > 1; units -= units / 2)
-        runs &= runs >> (units / 2);
-    return runs != 0 ? t->first + align_down(from, BITS_PER_WORD) + low_bit(runs) : NOWHERE;
-}
-
-/* The first place at or above the hint. */
-ALWAYS_INLINE size_t grab_behind(struct ranges *r, struct range_hint *h, size_t units)
-{
-    size_t at = in_hinted_word(r, h, units);
-    if (UNLIKELY(at == NOWHERE))
-        at = ranges_first(r, units, h->at);
-    /* A hint for shorter runs is good for this length, too: it is kept until it is far behind. */
-    if (units == h->units || at - h->at > RANGES_HINT_FAR)
-        *h = (struct range_hint){units, at};
-    if (UNLIKELY(at == NOWHERE))
-        return NOWHERE;
-    for (unsigned i = 0; i < r->spot_count; i++)
-        if (r->spots[i].at == at) { /* the run may end in another tract */
-            r->spots[i] = r->spots[--r->spot_count];
-            r->freed = size_min(r->freed, at);
-            break;
-        }
-    take(r, at, units);
-    return at;
-}
-
-size_t ranges_grab(struct ranges *r, size_t units)
-{
-    if (!r->quick || units > BITS_PER_WORD) {
-        size_t at = ranges_find(r, units, 1, true);
-        if (at != NOWHERE)
-            take(r, at, units);
-        return at;
-    }
-    struct range_hint *h = &r->hints[size_min(high_bit(units), RANGES_HINTS - 1)];
-    if (UNLIKELY(r->freed != SIZE_MAX || h->units > units)) {
-        ranges_renew_hints(r);
-        if (h->units > units)
-            *h = (struct range_hint){units, h[-1].at};
-    }
-    struct range_spot *spot = r->spot_count > 0 ? best_spot(r, units, h->at) : NULL;
-    if (spot != NULL) {
-        size_t at = spot->at;
-        r->recent = spot->tract;
-        take(r, at, units);
-        spot->at += units;
-        if (UNLIKELY(spot->at - spot->tract->first == tract_units(r))) { /* the run may go on behind */
-            *spot = r->spots[--r->spot_count];
-            r->freed = size_min(r->freed, at);
-        }
-        return at;
-    }
-    return grab_behind(r, h, units);
-}
-
-void ranges_put(struct ranges *r, size_t at, size_t units)
-{
-    struct tract *t = ranges_tract(r, at);
-    size_t from = at - t->first;
-    r->free_units += units;
-    if (LIKELY(from + units <= tract_units(r)))
-        put_part(r, t, from, from + units);
-    else
-        each_part(r, at, units, put_in_tract);
-}
-
-void ranges_put_part(struct ranges *r, size_t at, size_t units)
-{
-    size_t next = at + units;
-    ranges_put(r, at, units);
-    struct tract *t = r->blocks && next < r->end ? ranges_tract(r, next) : NULL;
-    if (t != NULL && !bits_test(t->bits, next - t->first))
-        mark_start(r, t, next - t->first); /* what is not ours has one anyway */
-}
-
 /* ---- Memory that comes and goes ------------------------------------------------------------------ */
 
 static void own(struct ranges *r, struct tract *t, size_t from, size_t to)
@@ -563,9 +324,9 @@ static void own(struct ranges *r, struct tract *t, size_t from, size_t to)
 
 static void disown(struct ranges *r, struct tract *t, size_t from, size_t to)
 {
-    take_in_tract(r, t, from, to);
+    tract_take(r, t, from, to);
     if (r->blocks)
-        set(tract_starts(r, t), from, to);
+        tract_set(tract_starts(r, t), from, to);
     uint64_t parts = word_mask(from >> (r->tract_shift - 6), ((to - 1) >> (r->tract_shift - 6)) + 1);
     t->ours &= ~parts;
     t->begins &= ~parts;
@@ -576,6 +337,7 @@ static void disown(struct ranges *r, struct tract *t, size_t from, size_t to)
 bool ranges_hold(struct ranges *r, size_t at, size_t units, bool extent)
 {
     size_t first = align_down(at, tract_units(r));
+    ranges_settle(r);
     for (size_t unit = first; unit < at + units; unit += tract_units(r)) {
         if (make_tract(r, unit) != NULL)
             continue;
@@ -587,19 +349,20 @@ bool ranges_hold(struct ranges *r, size_t at, size_t units, bool extent)
         }
         return false;
     }
-    each_part(r, at, units, own);
+    ranges_each_part(r, at, units, own);
     if (extent) {
         struct tract *t = ranges_tract(r, at);
         t->begins |= tract_part(r, at - t->first);
     }
     r->units += units;
     r->free_units += units;
-    each_part(r, at, units, put_in_tract);
+    ranges_each_part(r, at, units, tract_put);
     return true;
 }
 
 void ranges_drop(struct ranges *r, size_t at, size_t units)
 {
+    ranges_settle(r);
     ranges_renew_hints(r); /* spots must not lead to tracts that go */
     struct tract *behind = at + units < r->end ? ranges_tract(r, at + units) : NULL;
     if (behind != NULL) { /* the rest of an extent whose beginning goes is one of its own */
@@ -608,7 +371,7 @@ void ranges_drop(struct ranges *r, size_t at, size_t units)
     }
     r->units -= units;
     r->free_units -= units;
-    each_part(r, at, units, disown);
+    ranges_each_part(r, at, units, disown);
 }
 
 bool ranges_held(struct ranges *r, size_t unit)

@@ -30,8 +30,12 @@
  * So a program that frees a little and allocates a little finds its place without a search.  A spot is checked when it
  * is used: it may have been taken since, or have become the middle of a run whose begin is then a spot of its own.
  *
- * No locking here: the pool's lock.  Neighbours: ranges_find.c searches, ranges_check.c walks and checks,
- * fit.c is the pool class. */
+ * The front: blocks that are taken behind one another come straight from the run behind the last one; only bits and counts
+ * change.  Edges, and the spot or hint that led there, are brought up to date when the front is left, which every
+ * call does that needs them.  So the bits are always right, the summaries only while there is no front.
+ *
+ * No locking here: the pool's lock.  Neighbours: ranges.c has the tree, ranges_change.c takes and puts back,
+ * ranges_find.c searches, ranges_check.c walks and checks, fit.c is the pool class. */
 #ifndef POOL_RANGES_H
 #define POOL_RANGES_H
 
@@ -76,6 +80,14 @@ struct range_spot {
     struct tract *tract; /* of `at` */
 };
 
+/* The free run from which blocks are being taken one after the other: no free run of `units` begins below `at`. */
+struct range_front {
+    struct tract *tract; /* NULL: there is none, and all is 0 */
+    size_t at, end;      /* of the run in the tract */
+    size_t units;
+    bool spot; /* it may lie below the hints */
+};
+
 struct ranges {
     uintptr_t origin;     /* address of unit 0 */
     size_t end;           /* units from here on are not ours, whatever the tract says */
@@ -87,8 +99,10 @@ struct ranges {
     bool high;            /* blocks are taken from the high end of a run */
     bool quick;           /* neither */
     struct range_node *root;
+    struct range_front front;
     struct tract *recent; /* looked up last; NULL: none */
     struct range_hint hints[RANGES_HINTS];
+    size_t hints_end; /* in a quick pool: no hint is above; what is freed there changes none */
     size_t freed; /* the lowest begin (last: the highest end) of what was freed since ranges_renew_hints */
     unsigned spot_count;
     struct range_spot spots[RANGES_SPOTS];      /* in no order */
@@ -209,6 +223,28 @@ ALWAYS_INLINE size_t child_units(const struct ranges *r, unsigned level)
     return (size_t)1 << (r->tract_shift + (level - 1) * RANGES_FAN_SHIFT);
 }
 
+/* Bits [from, to) of a tract, usually in one word. */
+ALWAYS_INLINE void tract_set(uint64_t *bits, size_t from, size_t to)
+{
+    if (LIKELY(from / BITS_PER_WORD == (to - 1) / BITS_PER_WORD))
+        bits[from / BITS_PER_WORD] |= word_mask(from % BITS_PER_WORD, (to - 1) % BITS_PER_WORD + 1);
+    else
+        bits_set(bits, from, to);
+}
+
+ALWAYS_INLINE void tract_clear(uint64_t *bits, size_t from, size_t to)
+{
+    if (LIKELY(from / BITS_PER_WORD == (to - 1) / BITS_PER_WORD))
+        bits[from / BITS_PER_WORD] &= ~word_mask(from % BITS_PER_WORD, (to - 1) % BITS_PER_WORD + 1);
+    else
+        bits_clear(bits, from, to);
+}
+
+ALWAYS_INLINE void tract_mark_start(const struct ranges *r, struct tract *t, size_t i)
+{
+    tract_starts(r, t)[i / BITS_PER_WORD] |= UINT64_C(1) << (i % BITS_PER_WORD);
+}
+
 /* End of the run of free units that begins at `from`, within the tract. */
 ALWAYS_INLINE size_t tract_run_end(const struct ranges *r, const struct tract *t, size_t from)
 {
@@ -246,9 +282,69 @@ ALWAYS_INLINE size_t ranges_block(struct ranges *r, size_t at)
     return ranges_block_long(r, at);
 }
 
+/* The hint for runs of `units`: its bucket's. */
+ALWAYS_INLINE struct range_hint *range_hint_for(struct ranges *r, size_t units)
+{
+    return &r->hints[size_min(high_bit(units), RANGES_HINTS - 1)];
+}
+
+/* As ranges_grab, but without the summaries, which lag behind until ranges_settle; NOWHERE: ask ranges_grab.  Every call
+ * that needs them settles first. */
+ALWAYS_INLINE size_t ranges_grab_front(struct ranges *r, size_t units)
+{
+    struct range_front *f = &r->front;
+    size_t at = f->at;
+    if (units < f->units || units > f->end - at)
+        return NOWHERE;
+    struct tract *t = f->tract;
+    size_t from = at - t->first;
+    f->at = at + units;
+    r->free_units -= units;
+    t->free -= (unsigned)units;
+    tract_clear(t->bits, from, from + units);
+    if (r->blocks)
+        tract_mark_start(r, t, from);
+    return at;
+}
+
+void ranges_leave_front(struct ranges *r);
+
+ALWAYS_INLINE void ranges_settle(struct ranges *r)
+{
+    if (UNLIKELY(r->front.tract != NULL))
+        ranges_leave_front(r);
+}
+
+/* Whether the block [at, at + units) of tract t, were it free, would be the first place for its own size; false: perhaps. */
+ALWAYS_INLINE bool ranges_would_be_first(struct ranges *r, const struct tract *t, size_t at, size_t units)
+{
+    const struct range_hint *h = range_hint_for(r, units);
+    size_t in = at - t->first;
+    if (at >= h->at || units < h->units || r->freed != SIZE_MAX || !r->quick)
+        return false;
+    if (in == 0 || bits_test(t->bits, in - 1) || (r->front.at < at && r->front.tract != NULL))
+        return false;
+    for (unsigned i = 0; i < r->spot_count; i++)
+        if (r->spots[i].at < at)
+            return false;
+    return true;
+}
+
 /* Free units directly before and behind a tract. */
 size_t tract_free_before(const struct ranges *r, const struct tract *t);
 size_t tract_free_behind(const struct ranges *r, const struct tract *t);
+
+/* Units were taken from child i of p, whose edges are now `low` and `high`. */
+void range_lower(const struct ranges *r, struct range_node *p, unsigned i, size_t low, size_t high);
+
+/* [from, to) of child i of p has become a free run, which nothing free touches within the child. */
+void range_raise(const struct ranges *r, struct range_node *p, unsigned i, size_t from, size_t to);
+
+/* Changes of one tract, and of every tract in [at, at + units); these exist. */
+typedef void tract_change(struct ranges *r, struct tract *t, size_t from, size_t to);
+void tract_take(struct ranges *r, struct tract *t, size_t from, size_t to);
+void tract_put(struct ranges *r, struct tract *t, size_t from, size_t to);
+void ranges_each_part(struct ranges *r, size_t at, size_t units, tract_change *change);
 
 /* Brings the hints up to what was freed since. */
 void ranges_renew_hints(struct ranges *r);

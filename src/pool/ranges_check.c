@@ -193,6 +193,7 @@ static const char *check_hints(struct ranges *r)
 const char *ranges_check(struct ranges *r)
 {
     struct edges e = {0};
+    ranges_settle(r);
     size_t tracts = r->tracts;
     const char *wrong = r->root != NULL ? check_node(r, r->root, &e) : NULL;
     bool counted = r->tracts == 0;

@@ -238,6 +238,7 @@ static size_t root_end(const struct ranges *r)
 size_t ranges_first(struct ranges *r, size_t units, size_t from)
 {
     unsigned i;
+    ranges_settle(r);
     if (r->root == NULL || from >= root_end(r))
         return NOWHERE;
     if (from < r->root->first)
@@ -258,6 +259,7 @@ size_t ranges_first(struct ranges *r, size_t units, size_t from)
 size_t ranges_last(struct ranges *r, size_t units, size_t to)
 {
     unsigned i;
+    ranges_settle(r);
     if (r->root == NULL || to <= r->root->first)
         return NOWHERE;
     if (to > root_end(r))
@@ -277,6 +279,7 @@ size_t ranges_last(struct ranges *r, size_t units, size_t to)
 
 void ranges_run(struct ranges *r, size_t unit, size_t *from, size_t *to)
 {
+    ranges_settle(r);
     struct tract *t = ranges_tract(r, unit);
     size_t low = tract_run_start(t, unit - t->first), high = tract_run_end(r, t, unit - t->first);
     *from = t->first + low - (low == 0 ? tract_free_before(r, t) : 0);
@@ -285,6 +288,7 @@ void ranges_run(struct ranges *r, size_t unit, size_t *from, size_t *to)
 
 size_t ranges_free_behind(struct ranges *r, size_t at)
 {
+    ranges_settle(r);
     struct tract *t = at < r->end ? ranges_tract(r, at) : NULL;
     if (t == NULL || !bits_test(t->bits, at - t->first))
         return 0;
@@ -294,11 +298,13 @@ size_t ranges_free_behind(struct ranges *r, size_t at)
 
 size_t ranges_longest(struct ranges *r, size_t *at)
 {
+    ranges_settle(r);
     while (r->root != NULL) {
         size_t most = range_node_most(r, r->root);
         if (most == 0)
             return 0;
-        *at = ranges_first(r, most, 0); /* else what promised so much has been corrected */
+        /* From above all, so that what promised too much is corrected, the first tract, too. */
+        *at = first_behind(r, r->root, (unsigned)-1, 0, most);
         if (*at != NOWHERE)
             return most;
     }
@@ -307,18 +313,11 @@ size_t ranges_longest(struct ranges *r, size_t *at)
 
 /* ---- Where a block goes -------------------------------------------------------------------------- */
 
-/* The hint that holds for runs of `units`: its bucket's, or the next smaller one's. */
-ALWAYS_INLINE struct range_hint *hint(struct ranges *r, size_t units)
-{
-    unsigned k = high_bit(units);
-    return &r->hints[k < RANGES_HINTS ? k : RANGES_HINTS - 1];
-}
-
 ALWAYS_INLINE size_t hinted(struct ranges *r, size_t units)
 {
     if (r->freed != (r->last ? 0 : SIZE_MAX) || r->spot_count > 0)
         ranges_renew_hints(r);
-    const struct range_hint *h = hint(r, units);
+    const struct range_hint *h = range_hint_for(r, units);
     if (h->units >
         units) /* of the same bucket, but for longer ones; the one before is for shorter ones, if any */
         h--;
@@ -378,18 +377,22 @@ static size_t find_aligned(struct ranges *r, size_t units, size_t align, bool ex
 static size_t find_first(struct ranges *r, size_t units)
 {
     size_t at = ranges_first(r, units, hinted(r, units));
-    *hint(r, units) = (struct range_hint){units, at != NOWHERE ? at : SIZE_MAX};
+    *range_hint_for(r, units) = (struct range_hint){units, at != NOWHERE ? at : SIZE_MAX};
+    r->hints_end = size_max(r->hints_end, range_hint_for(r, units)->at);
     return at;
 }
 
 size_t ranges_find(struct ranges *r, size_t units, size_t align, bool exact)
 {
+    ranges_settle(r); /* before the hints are looked at */
     if (align > 1)
         return find_aligned(r, units, align, exact);
     if (LIKELY(!r->last && !r->high))
         return find_first(r, units);
     size_t at = hinted(r, units), from, to;
     bool found = next_run(r, units, &at, &from, &to);
-    *hint(r, units) = (struct range_hint){units, found ? (r->last ? to : from) : r->last ? 0 : SIZE_MAX};
+    *range_hint_for(r, units) = (struct range_hint){units, found     ? (r->last ? to : from)
+                                                           : r->last ? 0
+                                                                     : SIZE_MAX};
     return !found ? NOWHERE : r->high ? to - units : from;
 }
