@@ -18,6 +18,14 @@ ALWAYS_INLINE unsigned high_bit(uint64_t x) /* x != 0 */
     return 63u - (unsigned)__builtin_clzll(x);
 }
 
+/* The number whose bytes lie there, the lowest first. */
+ALWAYS_INLINE uint64_t low_first(const void *bytes)
+{
+    uint64_t word;
+    __builtin_memcpy(&word, bytes, sizeof word);
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? word : __builtin_bswap64(word);
+}
+
 /* The bits [from, to) of one word, 0 <= from < to <= 64. */
 ALWAYS_INLINE uint64_t word_mask(size_t from, size_t to)
 {

@@ -57,7 +57,7 @@ struct pool_file {
     struct lock names_lock;   /* writers of named roots */
     struct lock grow_lock;    /* one grows at a time */
     struct intent *expecting; /* calls that wait for a large block to be made or released; heap lock */
-    uint64_t intents_used[FORMAT_INTENTS / 64]; /* a bit for each that a call has; atomic */
+    uint8_t intents_used[FORMAT_INTENTS]; /* 1: a call has it; atomic */
 
     struct trouble *closing; /* where the close that is under way says what failed; NULL: nowhere */
     cairn_recovery recovery;

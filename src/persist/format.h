@@ -183,7 +183,6 @@ uint64_t format_pages_for(uint64_t max_pages, uint64_t size);
 uint64_t format_seal(uint64_t value, uint64_t salt);               /* value <= SEAL_MASK */
 bool format_unseal(uint64_t word, uint64_t salt, uint64_t *value); /* false: damaged */
 uint64_t format_hash(const void *bytes, size_t size);              /* for salts */
-uint32_t format_crc32c(const void *bytes, size_t size);
 
 /* ---- Descriptors ---------------------------------------------------------------------------------- */
 

@@ -6,29 +6,12 @@
 
 /* ---- Taking and leaving ----------------------------------------------------------------------------- */
 
-static bool take_bit(struct pool_file *file, unsigned index)
-{
-    uint64_t *word = &file->intents_used[index / 64];
-    uint64_t bit = (uint64_t)1 << index % 64, now = load_relaxed(word);
-    while ((now & bit) == 0)
-        if (cas_acquire(word, &now, now | bit)) /* pairs with leave_bit */
-            return true;
-    return false;
-}
-
-static void leave_bit(struct pool_file *file, unsigned index)
-{
-    uint64_t *word = &file->intents_used[index / 64];
-    uint64_t now = load_relaxed(word);
-    while (!cas_acq_rel(word, &now, now & ~((uint64_t)1 << index % 64))) { /* pairs with take_bit */
-    }
-}
-
 void intent_take(struct pool_file *file, struct intent *intent)
 {
     uint64_t thread = os_thread_id() >> 12; /* threads are some pages apart */
     unsigned index = (unsigned)((thread * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % FORMAT_INTENTS;
-    for (unsigned tries = 1; !take_bit(file, index); tries++) {
+    for (unsigned tries = 1; exchange_acquire(&file->intents_used[index], 1) != 0;
+         tries++) { /* intent_leave */
         index = (index + 1) % FORMAT_INTENTS;
         if (tries % FORMAT_INTENTS == 0)
             os_yield();
@@ -41,7 +24,7 @@ void intent_take(struct pool_file *file, struct intent *intent)
 void intent_leave(struct intent *intent)
 {
     intent_clear(intent);
-    leave_bit(intent->file, intent->index);
+    store_release(&intent->file->intents_used[intent->index], 0); /* pairs with intent_take */
 }
 
 /* ---- In the file ------------------------------------------------------------------------------------ */

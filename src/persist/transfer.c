@@ -4,11 +4,10 @@
  * between; a large block's life is its descriptor, so its intent is written where the heap tells of it (book.c). */
 #include "cairn/persist.h"
 
+#include "engine/alloc.h"
 #include "engine/cache.h"
 #include "engine/heap.h"
 #include "engine/large.h"
-#include "engine/pagemap.h"
-#include "engine/span.h"
 #include "os/report.h"
 #include "persist/adopt.h"
 #include "persist/file_pool.h"
@@ -21,9 +20,8 @@
 
 /* ---- Marks --------------------------------------------------------------------------------------- */
 
-static void set_mark(void *block, uint8_t mark)
+static void set_mark(const struct span *span, void *block, uint8_t mark)
 {
-    const struct span *span = pagemap_find(block);
     if (span->marks != 0)
         file_store(span_mark(span, block), mark);
 }
@@ -34,9 +32,11 @@ static void set_mark(void *block, uint8_t mark)
 static void *pop_block(struct cairn_pool *pool, size_t size)
 {
     enum error error = ERROR_MEMORY;
-    struct cache *cache = thread_pool_cache(pool, true);
+    struct cache *cache = thread_quick_cache(pool);
     struct heap *heap = pool_heap(pool);
     void *block = NULL;
+    if (cache == NULL)
+        cache = thread_pool_cache(pool, true);
     if (cache != NULL) {
         block = heap_alloc(cache, size, false, &error);
     } else {
@@ -74,40 +74,50 @@ static void *bring(struct cairn_pool *pool, size_t size, struct intent *intent, 
         return thread_fail(ENOMEM, "there is no more memory for the pool: its file is full");
     if (from != NULL)
         memcpy(block, from, contents);
-    else
+    else if (contents > 0)
         memset(block, 0, contents);
     if (!intent->is_open) {
         intent->fresh = block;
         intent_write(intent);
-        set_mark(block, MARK_LIVE);
+        set_mark(pagemap_find(block), block, MARK_LIVE);
     }
     return block;
 }
 
 /* ---- Freeing ------------------------------------------------------------------------------------- */
 
-/* Frees the old block of an intent that is in the file; the intent is cleared before anybody can have the memory. */
-static void end_old(struct cairn_pool *pool, const char *call, struct intent *intent)
+/* The block, which has no mark, goes back to its span. */
+static void push_block(struct cairn_pool *pool, const char *call, struct span *span, void *block)
 {
-    void *old = intent->old;
-    const struct span *span = pagemap_find(old);
-    bool large = span->size_class == CLASS_LARGE;
-    if (large) {
-        intent_expect(intent); /* cleared with the descriptor */
-    } else {
-        set_mark(old, 0);
-        intent_clear(intent);
-    }
-    heap_free(thread_pool_cache_if_any(pool), call, old);
-    if (large)
-        intent_expect_no_more(intent);
+    struct cache *cache = thread_quick_cache(pool);
+    if (cache == NULL || load_relaxed(&span->owner) != cache || !span_push(span, block))
+        heap_free(thread_pool_cache_if_any(pool), call, block);
 }
 
-/* A block that the program names must be one. */
+/* Frees the old block of an intent that is in the file; the intent is cleared before anybody can have the memory. */
+static void end_old(struct cairn_pool *pool, const char *call, struct intent *intent, struct span *span)
+{
+    void *old = intent->old;
+    if (span->size_class == CLASS_LARGE) {
+        intent_expect(intent); /* cleared with the descriptor */
+        heap_free(thread_pool_cache_if_any(pool), call, old);
+        intent_expect_no_more(intent);
+    } else {
+        set_mark(span, old, 0);
+        intent_clear(intent);
+        push_block(pool, call, span, old);
+    }
+}
+
+/* A block that the program names must be one.  Only first bytes of live ones have marks. */
 static struct span *old_span(struct cairn_pool *pool, const char *call, const void *block)
 {
-    (void)pool->ops->usable(pool, call, block);
     struct span *span = pagemap_find(block);
+    if (LIKELY(span != NULL && pool_of_span(span) == pool && span->marks != 0 &&
+               load_relaxed(span_mark(span, block)) == MARK_LIVE && (uintptr_t)block % MARK_BYTES == 0))
+        return span;
+    (void)pool->ops->usable(pool, call, block);
+    span = pagemap_find(block);
     if (span->marks != 0 && load_relaxed(span_mark(span, block)) == 0)
         report_fatal(call, block, "double free of");
     return span;
@@ -161,7 +171,7 @@ static void *realloc_to(struct cairn_pool *pool, size_t size, enum intent_slot k
     void *fresh = bring(pool, size, &intent, old, size_min(span_usable_size(span), size));
     if (fresh != NULL) {
         intent_store_slot(file, kind, slot, fresh);
-        end_old(pool, call, &intent);
+        end_old(pool, call, &intent, span);
     }
     intent_leave(&intent);
     return fresh;
@@ -176,12 +186,12 @@ static int free_from(struct cairn_pool *pool, enum intent_slot kind, void *slot)
     void *old = intent_load_slot(file, kind, slot);
     if (old == NULL)
         return 0;
-    (void)old_span(pool, call, old);
+    struct span *span = old_span(pool, call, old);
     struct intent intent = {.call = INTENT_FREE, .kind = kind, .slot = slot, .old = old};
     intent_take(file, &intent);
     intent_write(&intent);
     intent_store_slot(file, kind, slot, NULL);
-    end_old(pool, call, &intent);
+    end_old(pool, call, &intent, span);
     intent_leave(&intent);
     return 0;
 }

@@ -97,21 +97,9 @@ void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero)
     }
 }
 
-/* The calling thread's cache in the pool, if it is found the short way. */
-ALWAYS_INLINE struct cache *quick_cache(const struct cairn_pool *pool)
-{
-    uint64_t id = load_relaxed(&pool->id);
-    const struct cache_slot *slot = pool_slot(load_relaxed(&thread_cache), id);
-    if (UNLIKELY(slot->id != id))
-        return NULL;
-    if (slot->cache == NULL)
-        __builtin_unreachable(); /* not tested again by who calls */
-    return slot->cache;
-}
-
 ALWAYS_INLINE void *quick_alloc(const struct cairn_pool *pool, size_t size)
 {
-    struct cache *cache = quick_cache(pool);
+    struct cache *cache = thread_quick_cache(pool);
     if (UNLIKELY(cache == NULL || size > QUICK_SIZE_MAX))
         return NULL;
     struct span *span = cache->quick[(size + 7) / 8];
@@ -204,7 +192,7 @@ ALWAYS_INLINE bool marked_push(struct span *span, void *block)
 /* Frees a block that the thread's own cache in the pool owns; false: the slow way has to look. */
 ALWAYS_INLINE bool quick_free(const struct cairn_pool *pool, void *block, size_t size)
 {
-    struct cache *cache = quick_cache(pool);
+    struct cache *cache = thread_quick_cache(pool);
     if (UNLIKELY(cache == NULL)) /* other classes never have one: no look at the page map for them */
         return false;
     struct span *span = pagemap_find(block);

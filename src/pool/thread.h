@@ -10,11 +10,9 @@
 #ifndef POOL_THREAD_H
 #define POOL_THREAD_H
 
-#include "engine/types.h"
+#include "pool/pool.h"
 
 #define HIDDEN __attribute__((visibility("hidden")))
-
-struct cairn_pool;
 
 extern __thread struct cache *thread_cache HIDDEN; /* who holds it writes it, too (cache.h): relaxed */
 extern __thread const char *thread_message HIDDEN; /* the last failure in words; NULL: none */
@@ -31,6 +29,18 @@ struct cache *thread_pool_cache(struct cairn_pool *pool, bool quick);
 
 /* The same, but none is made. */
 struct cache *thread_pool_cache_if_any(struct cairn_pool *pool);
+
+/* The calling thread's cache in the pool, if it is found the short way. */
+ALWAYS_INLINE struct cache *thread_quick_cache(const struct cairn_pool *pool)
+{
+    uint64_t id = load_relaxed(&pool->id);
+    const struct cache_slot *slot = pool_slot(load_relaxed(&thread_cache), id);
+    if (UNLIKELY(slot->id != id))
+        return NULL;
+    if (slot->cache == NULL)
+        __builtin_unreachable(); /* not tested again by who calls */
+    return slot->cache;
+}
 
 /* The thread that had `own` ends: its caches in pools go back. */
 void thread_leave_pools(struct cache *own);

@@ -4,6 +4,7 @@
  *
  * Every byte of the header, of the state and of each descriptor, mark, name and intent in use is flipped, one at a time:
  * the check reports it and writes nothing, opening refuses or gets by, and nothing crashes. */
+#include "base/crc.h"
 #include "fault/pool_image.h"
 #include "unit/unit.h"
 
@@ -341,7 +342,7 @@ static void a_pool_that_was_cut(void **state)
 
 static void resealed(struct file_header *header)
 {
-    header->checksum = format_crc32c(header, offsetof(struct file_header, checksum));
+    header->checksum = crc32c(header, offsetof(struct file_header, checksum));
     write_file(good, length);
 }
 

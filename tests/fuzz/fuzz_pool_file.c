@@ -3,6 +3,7 @@
  *
  * The input is a list of changes to a good file: four bytes choose a place (in one of its areas) and one what goes there.
  * The first byte says whether the header's checksum is made to fit, so that what lies behind it is reached. */
+#include "base/crc.h"
 #include "check.h"
 #include "persist/format.h"
 #include <cairn/persist.h>
@@ -68,7 +69,7 @@ static void fit_checksum(void)
 {
     struct file_header header;
     must(pread(file, &header, sizeof header, 0) == (ssize_t)sizeof header);
-    header.checksum = format_crc32c(&header, offsetof(struct file_header, checksum));
+    header.checksum = crc32c(&header, offsetof(struct file_header, checksum));
     put(0, &header, sizeof header);
 }
 

@@ -93,7 +93,7 @@ swap persist/intent.c "9 10: the call before the offsets" "    file_store(&writt
     file_store(&written->fresh, all.fresh);
     file_store(&written->slot, all.slot);"
 swap persist/transfer.c "10 11: the mark before the intent" "        intent_write(intent);
-        set_mark(block, MARK_LIVE);" "        set_mark(block, MARK_LIVE);
+        set_mark(pagemap_find(block), block, MARK_LIVE);" "        set_mark(pagemap_find(block), block, MARK_LIVE);
         intent_write(intent);"
 swap persist/book.c "10 11: the descriptor of a large block before the intent" "    if (span->size_class == CLASS_LARGE)
         intent_before_large(file, (void *)span->base);
@@ -102,11 +102,11 @@ swap persist/book.c "10 11: the descriptor of a large block before the intent" "
     if (span->size_class == CLASS_LARGE)
         intent_before_large(file, (void *)span->base);"
 swap persist/transfer.c "11 12: the slot before the mark" "        intent_write(intent);
-        set_mark(block, MARK_LIVE);
+        set_mark(pagemap_find(block), block, MARK_LIVE);
     }
     return block;" "        intent_write(intent);
         intent_store_slot(intent->file, intent->kind, intent->slot, block);
-        set_mark(block, MARK_LIVE);
+        set_mark(pagemap_find(block), block, MARK_LIVE);
     }
     return block;"
 swap persist/transfer.c "12 13: the intent cleared before the slot" "    if (block != NULL)
@@ -120,22 +120,22 @@ swap persist/transfer.c "12 13: the intent cleared before the slot" "    if (blo
 swap persist/transfer.c "15 16: the slot before the intent" "    intent_write(&intent);
     intent_store_slot(file, kind, slot, NULL);" "    intent_store_slot(file, kind, slot, NULL);
     intent_write(&intent);"
-swap persist/transfer.c "17 18: the intent cleared before the mark" "        set_mark(old, 0);
+swap persist/transfer.c "17 18: the intent cleared before the mark" "        set_mark(span, old, 0);
         intent_clear(intent);" "        intent_clear(intent);
-        set_mark(old, 0);"
+        set_mark(span, old, 0);"
 swap persist/book.c "17 18: the intent cleared before the descriptor" "    file_store(&file->descriptors[page], 0);
     if (span->size_class == CLASS_LARGE)
         intent_behind_large(file, (void *)span->base);" "    if (span->size_class == CLASS_LARGE)
         intent_behind_large(file, (void *)span->base);
     file_store(&file->descriptors[page], 0);"
-swap persist/transfer.c "18: the block pushed before the intent is cleared" "        set_mark(old, 0);
-        intent_clear(intent);" "        set_mark(old, 0);"
+swap persist/transfer.c "18: the block pushed before the intent is cleared" "        set_mark(span, old, 0);
+        intent_clear(intent);" "        set_mark(span, old, 0);"
 
 # ---- realloc_to
 swap persist/transfer.c "23 24: the old block goes before the slot" "        intent_store_slot(file, kind, slot, fresh);
-        end_old(pool, call, &intent);" "        set_mark(old, 0);
+        end_old(pool, call, &intent, span);" "        set_mark(span, old, 0);
         intent_store_slot(file, kind, slot, fresh);
-        end_old(pool, call, &intent);"
+        end_old(pool, call, &intent, span);"
 swap persist/transfer.c "21 22: the slot before the contents" "    if (from != NULL)
         memcpy(block, from, contents);" "    if (from != NULL)
         intent_store_slot(intent->file, intent->kind, intent->slot, block), memcpy(block, from, contents);"
