@@ -252,7 +252,7 @@ void checkpoint_end(struct checkpoint *checkpoint)
         os_close(checkpoint->copy);
     unmap(checkpoint->pending, bit_bytes);
     unmap(checkpoint->fresh, bit_bytes);
-    unmap(checkpoint->buffer, CHUNK_BYTES_MAX + COMPARE_PAGES * CHECKPOINT_PAGE);
+    unmap(checkpoint->buffer, CHECKPOINT_BUFFER);
     checkpoint->control = checkpoint->copy = -1;
     checkpoint->pending = checkpoint->fresh = NULL;
     checkpoint->buffer = NULL;

@@ -85,7 +85,7 @@ struct checkpoint {
     bool cannot_watch;
     uint64_t *pending; /* one bit per page: differs from the copy, as far as is known */
     uint64_t *fresh;   /* one bit per page: to be written in this round */
-    char *buffer;      /* a chunk, and COMPARE_PAGES pages behind it */
+    char *buffer;      /* a chunk, and twice COMPARE_PAGES pages behind it */
     struct checkpoint_counts counts;
 };
 
@@ -180,5 +180,6 @@ const char *journal_apply(int control, char *buffer, const struct checkpoint_fou
                           uint64_t generation, int copy);
 
 #define CHUNK_BYTES_MAX ((1 + CHUNK_PAGES_MAX) * CHECKPOINT_PAGE)
+#define CHECKPOINT_BUFFER (CHUNK_BYTES_MAX + 2 * COMPARE_PAGES * CHECKPOINT_PAGE)
 
 #endif

@@ -33,8 +33,7 @@ static size_t bits_bytes(const struct checkpoint *checkpoint)
 static const char *set_up(struct checkpoint *checkpoint)
 {
     if (checkpoint->buffer == NULL)
-        checkpoint->buffer =
-            os_map(NULL, align_up(CHUNK_BYTES_MAX + COMPARE_PAGES * CHECKPOINT_PAGE, os_page_size()));
+        checkpoint->buffer = os_map(NULL, align_up(CHECKPOINT_BUFFER, os_page_size()));
     if (checkpoint->pending == NULL)
         checkpoint->pending = os_map(NULL, bits_bytes(checkpoint));
     if (checkpoint->fresh == NULL)
@@ -175,54 +174,65 @@ static const char *flush(struct writer *writer)
     return trouble;
 }
 
-/* Pages are read word by word, as threads may store to them meanwhile: what comes of that is taken again. */
-static void copy_page(char *to, const char *from)
+/* Pages of the pool as they are now.  Through the file and not the mapping: threads may store to them meanwhile, and what
+ * comes of that is taken again; a read by the system is in no race with them, and maps no page that was not mapped. */
+static const char *read_pages(const struct checkpoint *checkpoint, char *to, size_t page, size_t count)
 {
-    const uint64_t *words = (const uint64_t *)(const void *)from;
-    uint64_t *out = (uint64_t *)(void *)to;
-    for (size_t i = 0; i < CHECKPOINT_PAGE / sizeof *words; i++)
-        out[i] = load_relaxed(&words[i]);
+    return storage_read(checkpoint->target.fd, to, count * CHECKPOINT_PAGE, page * CHECKPOINT_PAGE)
+               ? NULL
+               : "the pool file could not be read";
 }
 
-/* `old` NULL: zeros. */
-static bool is_same(const char *now, const char *old)
-{
-    const uint64_t *words = (const uint64_t *)(const void *)now;
-    const uint64_t *others = (const uint64_t *)(const void *)old;
-    uint64_t difference = 0;
-    for (size_t i = 0; i < CHECKPOINT_PAGE / sizeof *words && difference == 0; i++)
-        difference = load_relaxed(&words[i]) ^ (old != NULL ? others[i] : 0);
-    return difference == 0;
-}
-
-static const char *write_page(struct writer *writer, size_t page)
+/* What is in the chunk behind its pages becomes `count` more of them; a full chunk is written. */
+static const char *add_pages(struct writer *writer, size_t page, size_t count)
 {
     struct piece *chunk = writer->chunk;
-    copy_page(writer->pages + chunk->count * CHECKPOINT_PAGE,
-              writer->checkpoint->target.base + page * CHECKPOINT_PAGE);
-    chunk->pages[chunk->count++] = page;
-    writer->written++;
+    for (size_t i = 0; i < count; i++)
+        chunk->pages[chunk->count++] = page + i;
+    writer->written += count;
     return chunk->count == CHUNK_PAGES_MAX ? flush(writer) : NULL;
+}
+
+static const char *write_pages(struct writer *writer, size_t from, size_t to)
+{
+    const char *trouble = NULL;
+    while (from < to && trouble == NULL) {
+        size_t count = size_min(to - from, CHUNK_PAGES_MAX - writer->chunk->count);
+        trouble = read_pages(writer->checkpoint, writer->pages + writer->chunk->count * CHECKPOINT_PAGE, from,
+                             count);
+        if (trouble == NULL)
+            trouble = add_pages(writer, from, count);
+        from += count;
+    }
+    return trouble;
+}
+
+static bool is_zero(const char *page)
+{
+    return page[0] == 0 && memcmp(page, page + 1, CHECKPOINT_PAGE - 1) == 0;
 }
 
 /* Writes those of [from, to) that are not what the copy has.  A new copy has zeros everywhere. */
 static const char *write_differing(struct writer *writer, size_t from, size_t to)
 {
     struct checkpoint *checkpoint = writer->checkpoint;
-    char *old = checkpoint->buffer + CHUNK_BYTES_MAX;
+    char *now = checkpoint->buffer + CHUNK_BYTES_MAX, *old = now + COMPARE_PAGES * CHECKPOINT_PAGE;
+    bool is_new = writer->fd >= 0;
     const char *trouble = NULL;
     for (size_t at = from; at < to && trouble == NULL; at += COMPARE_PAGES) {
-        size_t end = size_min(at + COMPARE_PAGES, to);
-        if (writer->fd < 0 &&
-            !storage_read(checkpoint->copy, old, (end - at) * CHECKPOINT_PAGE, at * CHECKPOINT_PAGE))
-            return "the copy of the pool could not be read";
-        for (size_t page = at; page < end && trouble == NULL; page++) {
-            const char *now = checkpoint->target.base + page * CHECKPOINT_PAGE;
-            bool same = is_same(now, writer->fd >= 0 ? NULL : old + (page - at) * CHECKPOINT_PAGE);
-            if (!same)
-                trouble = write_page(writer, page);
+        size_t count = size_min(COMPARE_PAGES, to - at);
+        trouble = read_pages(checkpoint, now, at, count);
+        if (trouble == NULL && !is_new &&
+            !storage_read(checkpoint->copy, old, count * CHECKPOINT_PAGE, at * CHECKPOINT_PAGE))
+            trouble = "the copy of the pool could not be read";
+        for (size_t i = 0; i < count && trouble == NULL; i++) {
+            const char *page = now + i * CHECKPOINT_PAGE;
+            if (is_new ? is_zero(page) : memcmp(page, old + i * CHECKPOINT_PAGE, CHECKPOINT_PAGE) == 0)
+                continue;
+            memcpy(writer->pages + writer->chunk->count * CHECKPOINT_PAGE, page, CHECKPOINT_PAGE);
+            trouble = add_pages(writer, at + i, 1);
         }
-        checkpoint->counts.compared_pages += writer->fd < 0 ? end - at : 0;
+        checkpoint->counts.compared_pages += is_new ? 0 : count;
     }
     return trouble;
 }
@@ -237,10 +247,7 @@ static const char *write_fresh(struct writer *writer, bool compare)
         size_t end = at + checkpoint->target.parts[i].size / CHECKPOINT_PAGE;
         while ((at = bits_next_set(checkpoint->fresh, at, end)) < end) {
             size_t to = bits_next_clear(checkpoint->fresh, at, end);
-            if (compare)
-                trouble = write_differing(writer, at, to);
-            for (; !compare && at < to && trouble == NULL; at++)
-                trouble = write_page(writer, at);
+            trouble = compare ? write_differing(writer, at, to) : write_pages(writer, at, to);
             if (trouble != NULL)
                 return trouble;
             at = to;

@@ -45,6 +45,7 @@
  *   a root is set (roots.c)      28 the word                                                 old or new root
  *   a named root is added        29 the name, in a free entry                                a free entry
  *                                30 its word                                                 added
+ *   create (file.c)              state, header; then the header's magic                      no pool
  *   open (file.c)                31 owner: pid, start, boot id, file, where mapped           closed, the owner means nothing
  *                                32 state := open                                            open: recovery
  *   close                        33 flush of all pages; then state := closed; flush          open: recovery; then closed

@@ -18,7 +18,7 @@ cmake --log-level=WARNING -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYP
 passes() {
     local program status
     cmake --build "$work/build" --target tests >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-    for program in test_kill_steps test_kill_windows test_kill_threads; do
+    for program in test_kill_steps test_kill_life test_kill_windows test_kill_threads; do
         status=0
         CAIRN_SEEDS=12 timeout 600 "$(find "$work/build" -name $program -type f)" >"$work/log" 2>&1 || status=$?
         case $status in
@@ -151,7 +151,37 @@ swap persist/roots.c "29 30: the word before the name" "        if (index < 0)
         if (index < 0)
             write_name(entry, name);"
 
-# ---- Opening, recovery
+# ---- Creating, opening, recovery
+swap persist/file.c "create: the header before the state" "    write_state(file, capacity, given ? capacity : 0);
+    memcpy(file->base + sizeof header.magic, (char *)&header + sizeof header.magic,
+           sizeof header - sizeof header.magic);
+    uint64_t magic;
+    memcpy(&magic, header.magic, sizeof magic);
+    file_store((uint64_t *)file->base, magic);" "    memcpy(file->base + sizeof header.magic, (char *)&header + sizeof header.magic,
+           sizeof header - sizeof header.magic);
+    uint64_t magic;
+    memcpy(&magic, header.magic, sizeof magic);
+    file_store((uint64_t *)file->base, magic);
+    write_state(file, capacity, given ? capacity : 0);"
+swap persist/file_pool.c "reset: the blocks before the roots" "    roots_clear(file);
+    for (uint64_t page = 0; page < file->touched; page++) {
+        uint64_t word = load_relaxed(&file->descriptors[page]);
+        if (word == 0 || format_read_descriptor(word, page, file->capacity, &descriptor) != NULL)
+            continue;
+        if (descriptor.kind == PAGE_BLOCKS)
+            memset(file->marks + page * FORMAT_MARKS_PER_PAGE, 0, descriptor.pages * FORMAT_MARKS_PER_PAGE);
+        file_store(&file->descriptors[page], 0);
+    }
+" "    for (uint64_t page = 0; page < file->touched; page++) {
+        uint64_t word = load_relaxed(&file->descriptors[page]);
+        if (word == 0 || format_read_descriptor(word, page, file->capacity, &descriptor) != NULL)
+            continue;
+        if (descriptor.kind == PAGE_BLOCKS)
+            memset(file->marks + page * FORMAT_MARKS_PER_PAGE, 0, descriptor.pages * FORMAT_MARKS_PER_PAGE);
+        file_store(&file->descriptors[page], 0);
+    }
+    roots_clear(file);
+"
 swap persist/file.c "31 32: the pool is not marked open" "    write_owner(file);
     file_set_word(file, WORD_STATE, STATE_OPEN);
     if (" "    write_owner(file);

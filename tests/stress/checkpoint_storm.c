@@ -1,11 +1,8 @@
 // timeout: 60
-// sanitize: no
 /* checkpoint_storm.c - threads allocate, fill, publish, take back and free blocks of a pool in a file without a pause, while
  * checkpoints are taken.  Now and then the files are copied, as a power cut leaves them, and the copy is opened: its
  * structures are whole, every published block is live and as it was filled, and no block is missing or lost but those
- * that a thread had in its hands.  A checkpoint may find no moment (EAGAIN, journal only), but some do.
- *
- * Not under the thread sanitizer: a checkpoint reads pages that are stored to, and reads them again if they were. */
+ * that a thread had in its hands.  A checkpoint may find no moment (EAGAIN, journal only), but some do. */
 #include "stress.h"
 
 #include <cairn/persist.h>
@@ -79,7 +76,7 @@ static void check_copy(ptrdiff_t moved)
     CHECKF(after != NULL, "%s", cairn_errormsg());
     CHECK(cairn_pool_recovery(after, &found) == 0 && found.found == CAIRN_WAS_POWER_CUT);
     CHECKF(cairn_pool_check(after) == 0, "%s", cairn_errormsg());
-    moved += (char *)cairn_pool_file_base(after) - (char *)NULL;
+    moved += (ptrdiff_t)(uintptr_t)cairn_pool_file_base(after);
     uint64_t reached = 1 + THREADS;
     void **root = cairn_pool_root(after);
     for (size_t t = 0; t < THREADS; t++) {
