@@ -68,12 +68,25 @@ bool pool_relieve(struct cairn_pool *pool, enum error error, int tries, size_t w
 static void watch_soft_limit(struct cairn_pool *pool, size_t size)
 {
     size_t committed = pool->ops->committed(pool);
-    if (committed + size <= pool->limit_soft || committed + size < committed) {
+    if (committed + size <= load_relaxed(&pool->limit_soft) || committed + size < committed) {
         store_relaxed(&pool->pressed, false);
     } else if (!load_relaxed(&pool->pressed)) {
         store_relaxed(&pool->pressed, true);
         (void)relieved(pool, size);
     }
+}
+
+/* After `error`: once more each time that the program has freed something. */
+COLD static void *alloc_again(struct cairn_pool *pool, size_t align, size_t size, bool zero, enum error error)
+{
+    void *block = NULL;
+    for (int tries = 0; block == NULL; tries++) {
+        if (!pool_relieve(pool, error, tries, size))
+            return fail(error);
+        error = ERROR_MEMORY;
+        block = pool->ops->alloc(pool, align, size, zero, &error);
+    }
+    return block;
 }
 
 void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero)
@@ -86,15 +99,10 @@ void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero)
         return thread_fail(EINVAL, "CAIRN_POOL_OUTSIDE: the memory is not to be written");
     align = size_max(align, pool->alignment);
     zero = zero || (pool->flags & CAIRN_POOL_ZERO) != 0;
-    if (pool->limit_soft != SIZE_MAX)
+    if (UNLIKELY(load_relaxed(&pool->limit_soft) != SIZE_MAX))
         watch_soft_limit(pool, size);
-    for (int tries = 0;; tries++) {
-        void *block = pool->ops->alloc(pool, align, size, zero, &error);
-        if (LIKELY(block != NULL))
-            return block;
-        if (!pool_relieve(pool, error, tries, size))
-            return fail(error);
-    }
+    void *block = pool->ops->alloc(pool, align, size, zero, &error);
+    return LIKELY(block != NULL) ? block : alloc_again(pool, align, size, zero, error);
 }
 
 ALWAYS_INLINE void *quick_alloc(const struct cairn_pool *pool, size_t size)
@@ -395,7 +403,7 @@ int cairn_pool_limit_set(cairn_pool *pool, size_t hard, size_t soft)
         (void)thread_fail(EINVAL, "the hard limit is below the soft one");
         return -1;
     }
-    pool->limit_soft = pool->pressure != NULL ? soft : SIZE_MAX;
+    store_relaxed(&pool->limit_soft, pool->pressure != NULL ? soft : SIZE_MAX);
     pool->ops->limit(pool, hard, soft);
     return 0;
 }

@@ -259,6 +259,8 @@ static void remove_tract(struct ranges *r, struct tract *t)
     p->used--;
     if (r->recent == t)
         r->recent = NULL;
+    if (r->grabbed == t)
+        r->grabbed = NULL;
     r->tracts--;
     idle_tract(r, t);
     while (p->used == 0 && p->parent != NULL) {

@@ -100,7 +100,8 @@ struct ranges {
     bool quick;           /* neither */
     struct range_node *root;
     struct range_front front;
-    struct tract *recent; /* looked up last; NULL: none */
+    struct tract *recent;  /* looked up last; NULL: none */
+    struct tract *grabbed; /* a block was taken from it last; NULL: none */
     struct range_hint hints[RANGES_HINTS];
     size_t hints_end; /* in a quick pool: no hint is above; what is freed there changes none */
     size_t freed; /* the lowest begin (last: the highest end) of what was freed since ranges_renew_hints */

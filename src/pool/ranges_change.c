@@ -137,13 +137,14 @@ ALWAYS_INLINE struct range_spot *best_spot(struct ranges *r, size_t units, size_
     return best;
 }
 
-/* A free place in the word of the hint, if the tract is the one used last. */
+/* A free place in the word of the hint, if the tract is the one that a block was taken from last. */
 ALWAYS_INLINE size_t in_hinted_word(struct ranges *r, const struct range_hint *h, size_t units)
 {
-    const struct tract *t = r->recent;
+    struct tract *t = r->grabbed;
     size_t from = t != NULL ? h->at - t->first : SIZE_MAX;
     if (UNLIKELY(from >= tract_units(r)))
         return NOWHERE;
+    r->recent = t;
     uint64_t runs = t->bits[from / BITS_PER_WORD] & (~UINT64_C(0) << (from % BITS_PER_WORD));
     for (; units > 1; units -= units / 2)
         runs &= runs >> (units / 2);
@@ -204,7 +205,8 @@ ALWAYS_INLINE size_t grab_behind(struct ranges *r, struct range_hint *h, size_t 
             break;
         }
     take(r, at, units);
-    open_front(r, ranges_tract(r, at), at, units, false);
+    r->grabbed = ranges_tract(r, at);
+    open_front(r, r->grabbed, at, units, false);
     return at;
 }
 
