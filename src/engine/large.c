@@ -143,10 +143,10 @@ static void give(struct span *span, size_t first, size_t pages, bool clean)
         clean = source->renew(source, (void *)arena_address(arena, first), pages << PAGE_SHIFT);
     count_down(&heap->counts.large_bytes, pages << PAGE_SHIFT);
     pages_give(heap, arena, first, pages, !clean);
-    if (whole) {
+    if (whole)
         arena_forget_dirty(heap, arena);
+    if (clean) /* else whoever purges the pages looks whether the arena can go */
         arena_release_if_unused(heap, arena);
-    }
 }
 
 bool large_free(struct span *span, void *block)

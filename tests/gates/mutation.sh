@@ -10,7 +10,7 @@ only=" $* "
 
 tree=$work/tree
 mkdir -p "$tree"
-cp -r "$source_dir"/{CMakeLists.txt,CMakePresets.json,cmake,include,scripts,src,tests,bench} "$tree/"
+cp -r "$source_dir"/{CMakeLists.txt,CMakePresets.json,cmake,compat,examples,include,scripts,share,src,tests,bench} "$tree/"
 cmake --log-level=WARNING -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCAIRN_WERROR=OFF '-DCAIRN_TEST_FOLDERS=unit;fault' >/dev/null
 
@@ -105,6 +105,16 @@ mistake cache.c "a thread that ends keeps its claims" "count_up(&cache->life, 1)
 mistake cache.c "an empty span stays in its bin" "    cache_remove(cache, span);
     cache->last_released" "    cache->last_released"
 mistake cache.c "kept spans are not counted" "        cache->retained_pages += (uint32_t)span->pages;" ""
+mistake cache.c "of two empty spans the smaller stays" "kept->pages < span->pages" "kept->pages > span->pages"
+mistake cache.c "a span in use goes for a larger one" "if (kept == NULL || kept->allocs != kept->frees)" "if (kept == NULL)"
+mistake cache.c "a larger span stays without going into the count" "    retain(cache, bin, span);
+        if" "    bin->retained = span, span->empty_at = SPAN_RETAINED;
+        if"
+mistake span.c "pages given back long ago first" "given_at(cache, back);
+        if" "given_at(cache, GIVEN_LOOKS + 1 - back);
+        if"
+mistake span.c "pages are taken again that the system has" "bits_test(run->arena->dirty, run->first) &&" ""
+mistake grow.c "pages of an arena that went are taken again" "    span_forget_given(heap);" ""
 mistake cache.c "quick misses one size" "    for (size_t i = from; i <= size / 8; i++)" "    for (size_t i = from; i < size / 8; i++)"
 mistake span.c "own free blocks are lost when others' are collected" "        last->next = span->free;" ""
 mistake span.c "collected blocks are not counted" "    count_up(&span->frees, remote >> REMOTE_COUNT_SHIFT);" ""

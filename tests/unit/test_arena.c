@@ -126,6 +126,8 @@ static void give(size_t i, size_t from, size_t pages, bool dirty)
     struct run run = runs[i];
     lock_take(&heap.lock);
     pages_give(&heap, run.arena, run.first + from, pages, dirty);
+    if (!dirty) /* as large.c does */
+        arena_release_if_unused(&heap, run.arena);
     lock_release(&heap.lock);
     if (from > 0) {
         CHECK(from + pages == run.pages);
@@ -366,10 +368,14 @@ static void unused_arenas_are_released(void **state)
     CHECK_EQ(heap.counts.arenas, 4);
     for (size_t i = 1; i < 4; i++)
         write_to(&runs[i]);
+    struct cache *cache = cache_make(&heap);
+    cache->given_next = 1;
+    cache->given[0] = (struct given){runs[2].arena, 0, 1};
     give(2, 0, 5000, true);
     CHECK_EQ(fake.releases, 0); /* dirty: it stays */
     purge(0);
     CHECK(fake.releases == 1 && heap.counts.arenas == 3);
+    CHECK(cache->given[0].pages == 0); /* nobody takes pages of it again */
     check_all();
     fake.refuse_release = true; /* a source that keeps it */
     give(1, 0, 2000, true);
