@@ -331,6 +331,7 @@ typedef struct cairn_file_info {
     int is_open;          /* somebody has it locked for writing now */
     int is_of_other_boot; /* not closed, and the machine was started anew since */
     char layout[CAIRN_LAYOUT_MAX];
+    uint64_t bytes_missing; /* the file is so much shorter than the pool in it: it was cut */
 } cairn_file_info;
 
 /* Reads the header and nothing else.  Takes no lock.  -1 as cairn_pool_open. */

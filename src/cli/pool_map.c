@@ -215,6 +215,8 @@ int pool_map(const struct pool_request *request)
     struct page_map map;
     if (!pool_read_info(request, &info) || !page_map_make(request, &info, &map))
         return STATUS_TROUBLE;
+    if (info.bytes_missing > 0)
+        complain("%s: the file is shorter than the pool in it: it was cut", request->file);
     int status = write_pictures(request, &map) ? 0 : STATUS_TROUBLE;
     if (status == 0 && request->json) {
         status = pool_print_json(map_object(&map), 0);

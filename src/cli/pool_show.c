@@ -16,6 +16,8 @@ static void write_uuid(char out[37], const uint8_t uuid[16])
 
 static const char *state_of(const cairn_file_info *info)
 {
+    if (info->bytes_missing > 0)
+        return "cut: the file is shorter than the pool in it";
     if (info->is_closed)
         return "closed properly";
     if (info->is_open)
@@ -42,7 +44,8 @@ static json_t *info_object(const cairn_file_info *info, const char *uuid)
                   (json_int_t)info->pages, "pages_touched", (json_int_t)info->pages_touched, "generation",
                   (json_int_t)info->generation, "owner", (json_int_t)info->owner);
     (void)json_object_update_new(object,
-                                 json_pack("{s:b, s:b, s:b, s:b, s:s, s:o}", "is_closed", info->is_closed,
+                                 json_pack("{s:I, s:b, s:b, s:b, s:b, s:s, s:o}", "bytes_missing",
+                                           (json_int_t)info->bytes_missing, "is_closed", info->is_closed,
                                            "is_relocatable", info->is_relocatable, "is_open", info->is_open,
                                            "is_of_other_boot", info->is_of_other_boot, "state",
                                            state_of(info), "layout", json_text(info->layout)));
@@ -63,6 +66,8 @@ int pool_info(const struct pool_request *request)
     printf("  layout        \"%s\"\n  uuid          %s\n  created       %s\n", info.layout, uuid, created);
     printf("  size          %s (%" PRIu64 " pages, %" PRIu64 " touched)\n", pool_bytes(info.size), info.pages,
            info.pages_touched);
+    if (info.bytes_missing > 0)
+        printf("  missing       %s\n", pool_bytes(info.bytes_missing));
     printf("  may grow to   %s\n", pool_bytes(info.max_size));
     printf("  address       0x%" PRIx64 "%s\n", info.address, info.is_relocatable ? ", relocatable" : "");
     printf("  checkpoint    ");

@@ -169,7 +169,9 @@ static size_t read_small(const char *path, char *out, size_t room)
     if (fd < 0)
         return 0;
     ptrdiff_t got = os_file_read_at(fd, out, room - 1, 0);
+    int error = errno;
     os_close(fd);
+    errno = error;
     out[got > 0 ? got : 0] = 0;
     return got > 0 ? (size_t)got : 0;
 }
@@ -186,6 +188,7 @@ bool os_boot_id(uint8_t out[16])
     char text[64];
     int saved = errno;
     size_t digits = 0;
+    errno = 0;
     if (read_small("/proc/sys/kernel/random/boot_id", text, sizeof text) > 0) {
         for (const char *at = text; *at != 0 && digits < 32; at++) {
             int digit = hex_digit(*at);
@@ -196,7 +199,10 @@ bool os_boot_id(uint8_t out[16])
             digits++;
         }
     }
-    errno = saved;
+    if (digits == 32)
+        errno = saved;
+    else if (errno == 0)
+        errno = EIO;
     return digits == 32;
 }
 

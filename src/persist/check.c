@@ -319,10 +319,11 @@ bool check_info(int fd, cairn_file_info *out, struct trouble *trouble)
         struct file_state state;
     } beginning;
     struct file_owner now;
+    struct os_file_status status;
     const char *text;
     unsigned word;
     memset(&beginning, 0, sizeof beginning);
-    if (os_file_read_at(fd, &beginning, sizeof beginning, 0) < 0)
+    if (!os_file_status(fd, &status) || os_file_read_at(fd, &beginning, sizeof beginning, 0) < 0)
         return file_trouble(trouble, errno, "the file cannot be read");
     const struct file_header *header = &beginning.header;
     enum header_fault header_fault = format_check_header(header, true, &text);
@@ -334,7 +335,8 @@ bool check_info(int fd, cairn_file_info *out, struct trouble *trouble)
     uint64_t value[WORD_COUNT];
     for (word = 0; word < WORD_COUNT; word++)
         value[word] = beginning.state.words[word] & SEAL_MASK;
-    file_owner_now(&now);
+    if (!file_owner_now(&now))
+        return file_trouble(trouble, errno, "the system could not say which boot this is");
     out->version = header->version;
     out->compatible = header->compatible;
     out->read_only_compatible = header->read_only_compatible;
@@ -355,5 +357,7 @@ bool check_info(int fd, cairn_file_info *out, struct trouble *trouble)
     out->is_of_other_boot =
         !out->is_closed && (value[WORD_BOOT_LOW] != now.boot_low || value[WORD_BOOT_HIGH] != now.boot_high);
     memcpy(out->layout, header->layout, sizeof out->layout);
+    uint64_t length = header->pages + out->pages * PAGE_SIZE;
+    out->bytes_missing = status.size < length ? length - status.size : 0;
     return true;
 }

@@ -54,15 +54,14 @@ static void stamp(void *head, size_t size, void *context)
 {
     struct stamped *stamped = context;
     struct file_state *state = (struct file_state *)(void *)((char *)head + FORMAT_STATE);
-    struct file_owner owner;
+    const struct file_owner *owner = &stamped->file->self;
     (void)size;
-    file_owner_now(&owner);
     set_word(state, WORD_STATE, STATE_OPEN);
     set_word(state, WORD_GENERATION, stamped->generation);
-    set_word(state, WORD_PID, owner.pid);
-    set_word(state, WORD_STARTED, owner.started);
-    set_word(state, WORD_BOOT_LOW, owner.boot_low);
-    set_word(state, WORD_BOOT_HIGH, owner.boot_high);
+    set_word(state, WORD_PID, owner->pid);
+    set_word(state, WORD_STARTED, owner->started);
+    set_word(state, WORD_BOOT_LOW, owner->boot_low);
+    set_word(state, WORD_BOOT_HIGH, owner->boot_high);
     set_word(state, WORD_DEVICE, stamped->file->device);
     set_word(state, WORD_INODE, stamped->file->inode);
     memcpy(&stamped->header, head, sizeof stamped->header);
@@ -119,7 +118,8 @@ int cairn_pool_rollback(const char *path)
     if (file == NULL)
         return thread_fail(ENOMEM, "the system has no memory"), -1;
     file->fd = os_file_open(path, true);
-    bool done = file->fd >= 0 && os_file_status(file->fd, &status) && os_file_lock(file->fd, true);
+    bool done = file->fd >= 0 && os_file_status(file->fd, &status) && os_file_lock(file->fd, true) &&
+                file_owner_now(&file->self);
     if (!done)
         (void)file_trouble(&trouble, os_errno_get(), "the file cannot be opened, or is open as a pool");
     if (done) {

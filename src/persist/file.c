@@ -34,25 +34,24 @@ void file_set_word(struct pool_file *file, enum file_word word, uint64_t value)
     file_store(&file->state->words[word], format_seal(value & SEAL_MASK, word));
 }
 
-void file_owner_now(struct file_owner *owner)
+bool file_owner_now(struct file_owner *owner)
 {
     uint8_t boot[16] = {0};
-    (void)os_boot_id(boot);
+    bool known = os_boot_id(boot) || errno == ENOENT || errno == ENOTDIR || errno == EACCES;
     memset(owner, 0, sizeof *owner);
     owner->pid = os_process_id();
     owner->started = os_process_started() & SEAL_MASK;
     memcpy(&owner->boot_low, boot, 6);
     memcpy(&owner->boot_high, boot + 10, 6);
+    return known;
 }
 
 static void write_owner(struct pool_file *file)
 {
-    struct file_owner owner;
-    file_owner_now(&owner);
-    file_set_word(file, WORD_PID, owner.pid);
-    file_set_word(file, WORD_STARTED, owner.started);
-    file_set_word(file, WORD_BOOT_LOW, owner.boot_low);
-    file_set_word(file, WORD_BOOT_HIGH, owner.boot_high);
+    file_set_word(file, WORD_PID, file->self.pid);
+    file_set_word(file, WORD_STARTED, file->self.started);
+    file_set_word(file, WORD_BOOT_LOW, file->self.boot_low);
+    file_set_word(file, WORD_BOOT_HIGH, file->self.boot_high);
     file_set_word(file, WORD_DEVICE, file->device);
     file_set_word(file, WORD_INODE, file->inode);
     file_set_word(file, WORD_MAPPED, (uintptr_t)file->base);
@@ -76,6 +75,11 @@ static struct pool_file *make_file(const struct file_request *request, struct tr
     }
     os_name(file, FILE_BYTES, "cairn pool file");
     file->fd = -1;
+    if (!file_owner_now(&file->self)) {
+        file_trouble(trouble, errno, "the system could not say which boot this is");
+        (void)os_unmap(file, FILE_BYTES);
+        return NULL;
+    }
     file->read_only = (request->flags & (CAIRN_FILE_READ_ONLY | CAIRN_FILE_UNLOCKED)) != 0;
     file->names_lock.rank = LOCK_RANK_HEAP;
     file->grow_lock.rank = LOCK_RANK_START;
@@ -363,11 +367,18 @@ static uint64_t word_of(const struct beginning *beginning, enum file_word word)
 /* The process died, on this machine since it was started, with this very file open: every store is here. */
 static bool only_process_died(const struct pool_file *file, const struct beginning *beginning)
 {
-    struct file_owner now;
-    file_owner_now(&now);
-    return word_of(beginning, WORD_BOOT_LOW) == now.boot_low &&
-           word_of(beginning, WORD_BOOT_HIGH) == now.boot_high && (now.boot_low | now.boot_high) != 0 &&
+    const struct file_owner *now = &file->self;
+    return word_of(beginning, WORD_BOOT_LOW) == now->boot_low &&
+           word_of(beginning, WORD_BOOT_HIGH) == now->boot_high && (now->boot_low | now->boot_high) != 0 &&
            word_of(beginning, WORD_DEVICE) == file->device && word_of(beginning, WORD_INODE) == file->inode;
+}
+
+/* The file says in which boot it was open, and the system does not say which one this is: a process may have died, or the
+ * machine. */
+static bool cannot_tell(const struct pool_file *file, const struct beginning *beginning)
+{
+    return (file->self.boot_low | file->self.boot_high) == 0 &&
+           (word_of(beginning, WORD_BOOT_LOW) | word_of(beginning, WORD_BOOT_HIGH)) != 0;
 }
 
 /* What has to be done about a pool that was not closed: decided here, before anything is mapped. */
@@ -384,6 +395,11 @@ static bool judge(struct pool_file *file, const struct file_request *request,
     file->recovery.found = CAIRN_WAS_KILLED;
     if (only_process_died(file, beginning))
         return true;
+    if (cannot_tell(file, beginning) && (request->flags & CAIRN_FILE_TRUST) == 0)
+        return file_trouble(
+            trouble, EUCLEAN,
+            "inconsistent pool: it was not closed, and whether the machine went down since cannot be told "
+            "(is /proc there?)");
     file->recovery.found = CAIRN_WAS_POWER_CUT;
     if ((request->flags & CAIRN_FILE_TRUST) == 0)
         return !file->read_only ||
@@ -423,17 +439,14 @@ static bool open_and_lock(struct pool_file *file, const struct file_request *req
     return true;
 }
 
-/* The last checkpoint is put back, and what the file says now is read. */
+/* The last checkpoint is put back, and what the file says now is read.  `without`: what to say if there is none. */
 static bool go_back(struct pool_file *file, const struct file_header *header, struct beginning *beginning,
-                    struct trouble *trouble)
+                    const char *without, struct trouble *trouble)
 {
     uint64_t size;
     if (!durable_restore(file, header, &file->recovery.generation, trouble)) {
         if (trouble->code == ENOENT)
-            file_trouble(
-                trouble, EUCLEAN,
-                "inconsistent pool: it was open when the machine went down (or is a copy of an open one), and "
-                "there is no checkpoint");
+            file_trouble(trouble, EUCLEAN, without);
         return false;
     }
     file->recovery.found = CAIRN_WAS_POWER_CUT;
@@ -448,14 +461,15 @@ static bool rescue(struct pool_file *file, const struct file_request *request, s
     memcpy(&magic, beginning->header.magic, sizeof magic);
     bool restoring = magic == RESTORING_MAGIC;
     bool torn = trouble->code == EUCLEAN && word_of(beginning, WORD_STATE) != STATE_CLOSED &&
-                !only_process_died(file, beginning);
+                !only_process_died(file, beginning) && !cannot_tell(file, beginning);
     if (restoring)
         file_trouble(
             trouble, EUCLEAN,
-            "inconsistent pool: putting back its last checkpoint was cut off; an open for writing goes on");
+            "inconsistent pool: putting back its last checkpoint was cut off; an open for writing goes on, with "
+            "the checkpoint's files beside it");
     if (file->read_only || (request->flags & CAIRN_FILE_STRICT) != 0 || (!restoring && !torn))
         return false;
-    return go_back(file, restoring ? NULL : &beginning->header, beginning, trouble);
+    return go_back(file, restoring ? NULL : &beginning->header, beginning, trouble->text, trouble);
 }
 
 static bool open_pool(struct pool_file *file, const struct file_request *request, struct trouble *trouble)
@@ -472,7 +486,11 @@ static bool open_pool(struct pool_file *file, const struct file_request *request
     if (!rescued && !judge(file, request, &beginning, trouble))
         return false;
     if (!rescued && file->recovery.found == CAIRN_WAS_POWER_CUT &&
-        !go_back(file, &beginning.header, &beginning, trouble))
+        !go_back(
+            file, &beginning.header, &beginning,
+            "inconsistent pool: it was open when the machine went down (or is a copy of an open one), and "
+            "there is no checkpoint",
+            trouble))
         return false;
     bool relocatable = (beginning.header.compatible & FEATURE_RELOCATABLE) != 0;
     file->reserved = reserve_for(&beginning.header);

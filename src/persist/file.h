@@ -24,6 +24,14 @@ struct trouble {
     const char *text;
 };
 
+/* Who this process is, in the words that the state keeps. */
+struct file_owner {
+    uint64_t pid, started, boot_low, boot_high; /* the boot: 0 if the system does not say */
+};
+
+/* False with errno: the system could not say which boot this is.  True with zeros: it never does, there is no /proc. */
+bool file_owner_now(struct file_owner *owner);
+
 /* Made by create or open; unmapped memory of its own, never in the file. */
 struct pool_file {
     int fd;
@@ -34,6 +42,7 @@ struct pool_file {
     size_t reserved; /* bytes of addresses from base on; constant */
     size_t mapped;   /* bytes mapped from base on; grows */
     uint64_t device, inode;
+    struct file_owner self; /* this process; constant */
 
     const struct file_header *header; /* these seven point into the mapping; constant */
     struct file_state *state;
@@ -100,12 +109,6 @@ bool file_trouble(struct trouble *trouble, int code, const char *text);
 
 uint64_t file_word(const struct pool_file *file, enum file_word word);
 void file_set_word(struct pool_file *file, enum file_word word, uint64_t value);
-
-/* Who this process is, in the words that the state keeps. */
-struct file_owner {
-    uint64_t pid, started, boot_low, boot_high;
-};
-void file_owner_now(struct file_owner *owner);
 
 /* ---- Offsets ---- */
 

@@ -192,6 +192,25 @@ command_gives 0 pool recover --rollback "$pool"
 command_gives 0 pool check "$pool"
 command_gives 1 pool leaks "$pool"
 
+# A file that was cut says so, open when it was copied or not
+for source in "$pool" "$work/open"; do
+    [[ $source == "$pool" ]] || "$cairn" pool create --size 8M "$source" >/dev/null
+    [[ $source == "$pool" ]] || "$maker" "$source" kill || true
+    head -c 2M "$source" >"$work/cut"
+    for action in info stat dump; do
+        command_gives 0 pool $action "$work/cut"
+        shows 'cut: the file is shorter than the pool in it'
+    done
+    json_gives 0 info "$work/cut"
+    holds 'r["bytes_missing"] > 5 << 20'
+    command_gives 0 pool map "$work/cut"
+    says 'it was cut'
+    command_gives 125 pool recover "$work/cut"
+    says 'it was cut'
+    says_not 'machine went down'
+done
+rm -f "$work/open" "$work/cut"
+
 # Damage: check names it, and no action dies of it
 for at in 0 4096 131072 131080 200000; do
     cp "$pool" "$work/damaged"

@@ -336,7 +336,31 @@ static void a_pool_that_was_cut(void **state)
         cairn_pool *pool = cairn_pool_open(path, NULL);
         assert_null(pool);
         assert_true(errno == EINVAL || errno == EUCLEAN);
+        cairn_file_info info = {.struct_size = sizeof info};
+        if (size >= 8192 && cairn_pool_file_info(path, &info) == 0)
+            assert_int_equal(info.bytes_missing, length - size);
     }
+    write_file(good, length);
+    cairn_file_info info = {.struct_size = sizeof info};
+    assert_int_equal(cairn_pool_file_info(path, &info), 0);
+    assert_int_equal(info.bytes_missing, 0);
+    free(good);
+}
+
+/* Copied while it was open, and not to its end: that is what is said, and not that the machine went down. */
+static void a_copy_that_was_cut(void **state)
+{
+    (void)state;
+    fill(true);
+    write_file(good, length / 2);
+    uint64_t inode = format_seal(1, WORD_INODE);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pwrite(fd, &inode, sizeof inode, FORMAT_STATE + 8 * WORD_INODE), sizeof inode);
+    close(fd);
+    assert_null(cairn_pool_open(path, NULL));
+    assert_int_equal(errno, EUCLEAN);
+    assert_non_null(strstr(cairn_errormsg(), "the file is shorter than the pool in it: it was cut"));
+    assert_null(strstr(cairn_errormsg(), "machine"));
     free(good);
 }
 
@@ -436,7 +460,7 @@ int main(void)
         cmocka_unit_test(signals_during_allocation),    cmocka_unit_test(no_room_is_seen_first),
         cmocka_unit_test(every_byte_of_a_closed_pool),  cmocka_unit_test(every_byte_of_a_killed_pool),
         cmocka_unit_test(a_pool_that_was_cut),          cmocka_unit_test(newer_formats_are_refused_clearly),
-        cmocka_unit_test(another_boot_is_noticed),
+        cmocka_unit_test(another_boot_is_noticed),      cmocka_unit_test(a_copy_that_was_cut),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
