@@ -60,7 +60,9 @@ extern "C" {
 /* Flags for opening. */
 
 /* The file is never written.  Any number of processes may have it open so, but none beside a writer.  Calls that
- * would change the pool fail with EROFS.  A pool whose process died is recovered in this process's memory only. */
+ * would change the pool fail with EROFS; but freeing a block of it by cairn_pool_free, cairn_free or free, and
+ * cairn_pool_reset, which cannot fail, end the process with a message.  A pool whose process died is recovered in this
+ * process's memory only. */
 #define CAIRN_FILE_READ_ONLY 2u
 /* With READ_ONLY: takes no lock, so it opens beside a writer, and sees every store of the writer as it happens.  What
  * can be read safely then is between the two programs: whoever follows a pointer may meet a freed block. */

@@ -67,6 +67,8 @@ static void *bring(struct cairn_pool *pool, size_t size, struct intent *intent, 
 {
     if (size > PTRDIFF_MAX)
         return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
+    if (load_relaxed(&pool->limit_soft) != SIZE_MAX)
+        pool_watch_soft_limit(pool, size);
     void *block = take_block(pool, size, intent);
     for (int tries = 0; block == NULL && pool_relieve(pool, ERROR_FULL, tries, size); tries++)
         block = take_block(pool, size, intent);

@@ -64,8 +64,7 @@ bool pool_relieve(struct cairn_pool *pool, enum error error, int tries, size_t w
            relieved(pool, wanted);
 }
 
-/* Tells the program once for each time that the soft limit is passed. */
-static void watch_soft_limit(struct cairn_pool *pool, size_t size)
+void pool_watch_soft_limit(struct cairn_pool *pool, size_t size)
 {
     size_t committed = pool->ops->committed(pool);
     if (committed + size <= load_relaxed(&pool->limit_soft) || committed + size < committed) {
@@ -100,7 +99,7 @@ void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero)
     align = size_max(align, pool->alignment);
     zero = zero || (pool->flags & CAIRN_POOL_ZERO) != 0;
     if (UNLIKELY(load_relaxed(&pool->limit_soft) != SIZE_MAX))
-        watch_soft_limit(pool, size);
+        pool_watch_soft_limit(pool, size);
     void *block = pool->ops->alloc(pool, align, size, zero, &error);
     return LIKELY(block != NULL) ? block : alloc_again(pool, align, size, zero, error);
 }

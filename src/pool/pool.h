@@ -142,6 +142,10 @@ struct cairn_pool *pool_of_address(const void *address);
  * another. */
 bool pool_relieve(struct cairn_pool *pool, enum error error, int tries, size_t wanted);
 
+/* Before `size` bytes are taken, in a pool whose limit_soft is not SIZE_MAX: tells the program once for each time that the
+ * limit is passed. */
+void pool_watch_soft_limit(struct cairn_pool *pool, size_t size);
+
 /* A block at `align` (0: the pool's), with errno and message set when NULL. */
 void *pool_alloc(struct cairn_pool *pool, size_t align, size_t size, bool zero);
 

@@ -477,6 +477,31 @@ static void full_files_press(void **state)
     CHECK(cairn_pool_check_file(path, NULL, NULL) == 1);
 }
 
+/* Past the soft limit the program hears of it once, by the calls that keep a slot as by the others. */
+static void soft_limits_press(void **state)
+{
+    (void)state;
+    cairn_file_config config = config_of(4 * MIB);
+    config.pressure = give_reserve;
+    config.pressure_context = reserve_blocks;
+    unlink(path);
+    cairn_pool *pool = cairn_pool_create_at(path, &config);
+    CHECKF(pool != NULL, "%s", cairn_errormsg());
+    void **slots = cairn_pool_calloc_to(pool, 12, sizeof(void *), NULL);
+    CHECK(slots != NULL && cairn_pool_limit_set(pool, SIZE_MAX, MIB) == 0);
+    pressed = 0;
+    for (size_t i = 0; i < 4; i++)
+        CHECK(cairn_pool_malloc_to(pool, 200000, &slots[i]) != NULL && pressed == 0);
+    for (size_t i = 4; i < 8; i++)
+        CHECK(cairn_pool_malloc_to(pool, 200000, &slots[i]) != NULL);
+    CHECK_EQ(pressed, 1);
+    CHECK(cairn_pool_realloc_to(pool, &slots[0], 400000) != NULL);
+    CHECK_EQ(pressed, 1);
+    for (size_t i = 0; i < 8; i++)
+        CHECK(cairn_pool_free_from(pool, &slots[i]) == 0);
+    must_close(pool);
+}
+
 /* Sizes that cannot be: at once, and with nothing left behind. */
 static void impossible_sizes(void **state)
 {
@@ -787,6 +812,7 @@ int main(void)
         cmocka_unit_test(forked_child_keeps_its_memory),
         cmocka_unit_test(impossible_sizes),
         cmocka_unit_test(full_files_press),
+        cmocka_unit_test(soft_limits_press),
         cmocka_unit_test(a_dead_owner_holds_no_lock),
         cmocka_unit_test(growing),
         cmocka_unit_test(given_files),

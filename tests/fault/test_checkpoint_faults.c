@@ -169,9 +169,8 @@ static enum fault chosen;
 
 #define MUST(condition)                                                                                      \
     do {                                                                                                     \
-        if (!(condition))                                                                                    \
-            fail_msg("%s, call %lu, %s: not so: %s (errno %d, %s)", phase, wanted, fault_names[chosen],      \
-                     #condition, errno, cairn_errormsg());                                                   \
+        CHECKF(condition, "%s, call %lu, %s: errno %d, %s", phase, wanted, fault_names[chosen], errno,       \
+               cairn_errormsg());                                                                            \
     } while (0)
 
 static void remove_files(const char *of)
