@@ -147,16 +147,19 @@ enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run 
     return error == OK ? take(heap, run) : error;
 }
 
-bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more)
+bool pages_take_allowed(struct heap *heap, struct arena *arena, size_t at, size_t more)
 {
     if (at + more > arena->pages || bits_next_clear(arena->free, at, at + more) != at + more)
         return false;
-    if (limits_allow(heap, more << PAGE_SHIFT) != OK)
-        return false;
-    if (bits_next_clear(arena->free, at, at + more) != at + more)
-        return false; /* purging for the limit opened the lock */
     struct run run = {arena, at, more, false};
     return take(heap, &run) == OK;
+}
+
+bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more)
+{
+    if (at + more > arena->pages || bits_next_clear(arena->free, at, at + more) != at + more)
+        return false; /* before memory is given back for nothing */
+    return limits_allow(heap, more << PAGE_SHIFT) == OK && pages_take_allowed(heap, arena, at, more);
 }
 
 /* Raises the room hints for the free run around [first, end), without walking far to find where it begins and ends. */

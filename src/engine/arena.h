@@ -33,8 +33,12 @@ enum error pages_take(struct heap *heap, size_t pages, size_t align, struct run 
  * drop and retake the lock for that. */
 enum error limits_allow(struct heap *heap, size_t bytes);
 
-/* Takes the `more` pages from page `at` on, if they are free and within the limits. */
+/* Takes the `more` pages from page `at` on, if they are free and within the limits.  May drop and retake the lock, so
+ * there has to be something in the arena that keeps it. */
 bool pages_take_at(struct heap *heap, struct arena *arena, size_t at, size_t more);
+
+/* The same for who has asked limits_allow: keeps the lock. */
+bool pages_take_allowed(struct heap *heap, struct arena *arena, size_t at, size_t more);
 
 /* Gives pages back; `dirty` false: they are known to be zero and cost no memory. */
 void pages_give(struct heap *heap, struct arena *arena, size_t first, size_t pages, bool dirty);

@@ -77,7 +77,7 @@ static bool take_given(struct cache *cache, size_t pages, struct run *run)
         for (uint32_t i = 0; i < CACHE_GIVEN && given_at(cache, 1)->pages == 0; i++)
             cache->given_next--;
         if (bits_test(run->arena->dirty, run->first) &&
-            pages_take_at(cache->heap, run->arena, run->first, pages))
+            pages_take_allowed(cache->heap, run->arena, run->first, pages))
             return true;
     }
     return false;
@@ -91,7 +91,11 @@ void span_forget_given(struct heap *heap)
 
 static enum error pages_for(struct cache *owner, size_t pages, struct run *run)
 {
-    return take_given(owner, pages, run) ? OK : pages_take(owner->heap, pages, PAGE_SIZE, run);
+    /* First the limits: to keep them may open the lock, and then the arenas of `given` may go. */
+    enum error error = limits_allow(owner->heap, pages << PAGE_SHIFT);
+    if (error != OK || take_given(owner, pages, run))
+        return error;
+    return pages_take(owner->heap, pages, PAGE_SIZE, run);
 }
 
 /* ---- Making and releasing ------------------------------------------------------------------------ */

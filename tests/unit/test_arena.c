@@ -4,6 +4,7 @@
 
 #include "engine/grow.h"
 #include "engine/purge.h"
+#include "engine/span.h"
 #include "unit/fake_source.h"
 #include "unit/heap_check.h"
 
@@ -395,6 +396,28 @@ static void unused_arenas_are_released(void **state)
     end();
 }
 
+/* To keep the soft limit, the arena goes whose pages the thread would have taken again. */
+static void limits_come_before_pages_given_back(void **state)
+{
+    (void)state;
+    begin(4 * GiB, 0);
+    CHECK(take(1, PAGE_SIZE) == OK && take(5000, PAGE_SIZE) == OK);
+    struct cache *cache = cache_make(&heap);
+    cache->given_next = 1;
+    cache->given[0] = (struct given){runs[1].arena, 0, (uint32_t)class_span_pages(1, 0)};
+    write_to(&runs[1]);
+    give(1, 0, 5000, true);
+    heap.config.limit_soft = 0;
+    enum error error = OK;
+    struct span *span = span_make(&heap, 1, 0, cache, &error);
+    CHECK(fake.releases == 1 && heap.counts.arenas == 1);
+    CHECK(span != NULL && span->arena == heap.arenas);
+    span_release(span, cache);
+    check_all();
+    give_all();
+    end();
+}
+
 /* A used descriptor serves a smaller range, too: no page of the larger one shows up behind its end. */
 static void descriptors_serve_smaller_ranges(void **state)
 {
@@ -534,6 +557,7 @@ int main(void)
         cmocka_unit_test(extending_hides_no_run),
         cmocka_unit_test(ranges_with_queued_chunks_stay),
         cmocka_unit_test(unused_arenas_are_released),
+        cmocka_unit_test(limits_come_before_pages_given_back),
         cmocka_unit_test(descriptors_serve_smaller_ranges),
         cmocka_unit_test(smaller_ranges_when_large_are_refused),
         cmocka_unit_test(last_resort_is_what_lies_unused),
