@@ -5,9 +5,10 @@
  *     cairn_tool_print(leaks, 2, CAIRN_STATS_TEXT);
  *     cairn_tool_stop(leaks);
  *
- * They see the calls of <cairn/hooks.h> that are made while they are in place, and stand on top of what is there when
- * they start: a tool started later sees calls first.  CAIRN_CONF can start them without a line of code (docs/options.md,
- * the keys that begin with hook_).
+ * They see the calls of <cairn/hooks.h> that are made while they are in place, and with CAIRN_TOOL_ALL_CALLS those of
+ * malloc and its like, too.  They stand on top of what is there when they start: a tool started later sees calls first.
+ * CAIRN_CONF can start them without a line of code (docs/options.md): the keys faults, limits and guard for any program,
+ * those that begin with hook_ for calls through <cairn/hooks.h>.
  *
  * Common to every call here, unless it says otherwise:
  *   threads   any thread may call anything at any time
@@ -33,7 +34,9 @@ typedef struct cairn_tool cairn_tool;
 /* ---- Which calls --------------------------------------------------------------------------------- */
 
 /* Calls that all of this holds for; zero and NULL: any.  In `file` and `func` a star stands for any text; a file is
- * compared by its whole name and by what is behind the last slash.  Texts have at most 127 bytes. */
+ * compared by its whole name and by what is behind the last slash.  Texts have at most 127 bytes.
+ * Of a call that says no file, the function is that which made it, as the linker knows it (C++: mangled; "" if the file
+ * was stripped of its symbols), and the file is the library or program that this is in. */
 typedef struct cairn_where {
     const char *file, *func;
     int line;
@@ -46,6 +49,9 @@ typedef struct cairn_where {
 #define CAIRN_TOOL_AT_EXIT 1u /* prints when the process exits, as cairn_tool_print does */
 #define CAIRN_TOOL_JSON 2u    /* then in JSON */
 #define CAIRN_TOOL_QUIET 4u   /* says nothing while the program runs */
+#define CAIRN_TOOL_ALL_CALLS                                                                                 \
+    8u /* sees cairn_malloc and its like, too, and where the heap is replaced malloc and operator new; a pair of calls
+        * takes 120 ns more then, and what the tool itself takes */
 
 /* Writes what the tool knows to a file descriptor: a text for people, or one object of JSON in a line.
  * -1 with the errno of write(2) when that fails. */
@@ -135,7 +141,7 @@ typedef struct cairn_guard_config {
     const char *output;
     cairn_where where;
     uint64_t every; /* only every so many of the chosen; 0: all */
-    size_t limit;   /* bytes that guarded blocks may take; further ones are placed as usual; 0: 256 MiB */
+    size_t limit;   /* bytes that guarded blocks may take; further ones are placed as usual; 0: 128 MiB */
 } cairn_guard_config;
 
 CAIRN_API CAIRN_NODISCARD cairn_tool *cairn_guard_start(const cairn_guard_config *config);

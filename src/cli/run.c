@@ -29,6 +29,11 @@ static const char help[] =
     "  --profile FILE        write a heap profile to FILE, compressed, for `cairn profile` and pprof; those of\n"
     "                        further processes to FILE.PID\n"
     "  --leaks               name the stacks whose blocks are live at exit; every call is observed, which is slow\n"
+    "  --faults N,...        let allocation N fail, or by every=N, ppm=N, seed=N, most=N; of those only that\n"
+    "                        function=NAME, library=FILE, size=SIZE choose; report=exit counts them\n"
+    "  --limits SIZE,...     let no place have more than SIZE live, nor blocks=N; function=, library=\n"
+    "  --guard FUNCTION,...  put its blocks against inaccessible pages; library=, every=N, size=\n"
+    "                        '*' is any text; `cairn options` says more of faults, limits and guard\n"
     "  -h, --help            this text\n\n"
     "The exit status is PROGRAM's, 128 + n if signal n ended it; 125 if cairn itself failed, 126 if PROGRAM\n"
     "cannot be run on Cairn, 127 if it is not found.  CAIRN_LIBRARY may name another libcairn.so.\n";
@@ -72,15 +77,13 @@ enum parsed { PARSED_RUN, PARSED_HELP, PARSED_BAD };
 
 static enum parsed parse(struct request *request, int argc, char **argv)
 {
-    static const struct option table[] = {{"conf", required_argument, NULL, 'c'},
-                                          {"compare", no_argument, NULL, 'C'},
-                                          {"rounds", required_argument, NULL, 'r'},
-                                          {"stats", no_argument, NULL, 's'},
-                                          {"json", required_argument, NULL, 'j'},
-                                          {"profile", required_argument, NULL, 'p'},
-                                          {"leaks", no_argument, NULL, 'l'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option table[] = {
+        {"conf", required_argument, NULL, 'c'},   {"compare", no_argument, NULL, 'C'},
+        {"rounds", required_argument, NULL, 'r'}, {"stats", no_argument, NULL, 's'},
+        {"json", required_argument, NULL, 'j'},   {"profile", required_argument, NULL, 'p'},
+        {"leaks", no_argument, NULL, 'l'},        {"faults", required_argument, NULL, 'f'},
+        {"limits", required_argument, NULL, 'L'}, {"guard", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     int option;
     bool good = true;
     optind = 0;
@@ -93,6 +96,9 @@ static enum parsed parse(struct request *request, int argc, char **argv)
         case 'j': request->json = optarg; break;
         case 'p': request->profile = optarg; break;
         case 'l': request->leaks = true; break;
+        case 'f': good = conf_append_tool(&request->conf, "faults", optarg); break;
+        case 'L': good = conf_append_tool(&request->conf, "limits", optarg); break;
+        case 'g': good = conf_append_tool(&request->conf, "guard", optarg); break;
         case 'h': return PARSED_HELP;
         default: good = false; /* getopt has said why */
         }

@@ -290,6 +290,7 @@ static void init(struct cache *cache, struct heap *heap)
     if (cache->given_next > 0)
         memset(cache->given, 0, sizeof cache->given);
     cache->given_next = 0;
+    cache->inside = 0;
     memset(cache->slots, 0, sizeof cache->slots);
     cache->in_use = true;
 }

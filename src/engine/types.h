@@ -66,7 +66,7 @@
  * The word heap->watch says what is to be seen: WATCH_* flags, and a count of the changes.  Who changes it
  * then veils every cache: quick[] and firsts[] become span_none, so that every allocation ends in a slow path,
  * where the thread compares the word with cache->seen, and follows.  While WATCH_VEIL is set, bins[].first alone
- * says where malloc pops.  Under WATCH_ALL the thread's own pointer to its cache is moved on by one word
+ * says where malloc pops.  Under WATCH_EVERY the thread's own pointer to its cache is moved on by one word
  * (cache_watched): every free then finds owner != cache and ends in a slow path too, and the fast paths read
  * quick[] and firsts[] one further, where they find span_none as well; so a word of guard follows each part.
  * Under WATCH_SAMPLE alone, sampled[] says what quick[] would: who finds nothing there, and has sample_left for the
@@ -77,7 +77,7 @@
  *   owner, set_first   quick, firsts = watch has veil ? span_none : first; sampled = watch is seen and says
  *                      no more than WATCH_SAMPLE ? first : span_none; again if watch has changed meanwhile
  *
- * Of the two one comes last, so no class stays unveiled, and none veiled for good.  A thread that has not yet followed WATCH_ALL frees
+ * Of the two one comes last, so no class stays unveiled, and none veiled for good.  A thread that has not yet followed WATCH_EVERY frees
  * without being seen only what it got before: to allocate a block, or to take a span over, it has to follow first.
  *
  * By freeing, a thread may take over spans that it left itself, and FULL ones that a thread left that is gone.  So a thread that
@@ -209,9 +209,11 @@ struct given {
 #define WATCH_SAMPLE ((uint32_t)1) /* allocations are sampled: cache->sample_left counts down */
 #define WATCH_ALL ((uint32_t)2)    /* every call is reported */
 #define WATCH_MARKED ((uint32_t)4) /* frees of spans with is_marked are reported */
-#define WATCH_VEIL (WATCH_SAMPLE | WATCH_ALL)
-#define WATCH_FLAGS ((uint32_t)7)
-#define WATCH_CHANGE ((uint32_t)8)
+#define WATCH_HOOKS ((uint32_t)8)  /* every call goes through the interfaces of <cairn/hooks.h> first */
+#define WATCH_EVERY (WATCH_ALL | WATCH_HOOKS)
+#define WATCH_VEIL (WATCH_SAMPLE | WATCH_EVERY)
+#define WATCH_FLAGS (WATCH_SAMPLE | WATCH_ALL | WATCH_MARKED) /* for which watchers are told */
+#define WATCH_CHANGE ((uint32_t)16)
 
 #define CACHE_TAGS_MAX 16
 
@@ -234,6 +236,7 @@ struct cache {
     struct cache **slot;         /* the word by which the thread finds it; NULL: it cannot be held */
     struct cache *held_as;       /* what stood in the slot before it was held */
     uint32_t tag_count;          /* scopes that the thread is in; while there is one, the cache is veiled */
+    uint32_t inside;             /* calls of the thread that are passing through interfaces now */
     struct cairn_pool *tags[CACHE_TAGS_MAX]; /* where they allocate from, the innermost last */
     struct cache *next_all;                  /* every cache of the heap, ever */
     struct cache *next_idle;                 /* caches whose thread is gone */

@@ -29,7 +29,7 @@ void *cairn_calloc(size_t count, size_t size)
 
 void *cairn_realloc(void *block, size_t size)
 {
-    return process_realloc("realloc", block, size);
+    return process_realloc("realloc", block, size, CALLER);
 }
 
 void *cairn_reallocarray(void *block, size_t count, size_t size)
@@ -37,19 +37,19 @@ void *cairn_reallocarray(void *block, size_t count, size_t size)
     size_t total;
     if (multiply_overflows(count, size, &total))
         return thread_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
-    return process_realloc("reallocarray", block, total);
+    return process_realloc("reallocarray", block, total, CALLER);
 }
 
 void *cairn_aligned_alloc(size_t alignment, size_t size)
 {
     if (!is_power_of_two(alignment))
         return thread_fail(EINVAL, "the alignment is not a power of two");
-    return process_aligned_alloc(alignment, size);
+    return process_aligned_alloc(alignment, size, CALLER);
 }
 
 int cairn_posix_memalign(void **out, size_t alignment, size_t size)
 {
-    return process_posix_memalign(out, alignment, size);
+    return process_posix_memalign(out, alignment, size, CALLER);
 }
 
 char *cairn_strdup(const char *string)

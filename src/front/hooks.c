@@ -2,8 +2,8 @@
  * the chain of observe/hooks.c, whose bottom is the process heap again. */
 #include "cairn/hooks.h"
 
+#include "front/plain.h"
 #include "front/process.h"
-#include "observe/hooks.h"
 #include "observe/tool.h"
 #include "os/os.h"
 
@@ -37,13 +37,13 @@ static void *bottom_calloc(void *context, const cairn_call *call, size_t count, 
 static void *bottom_realloc(void *context, const cairn_call *call, void *block, size_t old_size, size_t size)
 {
     (void)context, (void)call, (void)old_size;
-    return process_realloc("realloc", block, size);
+    return process_realloc("realloc", block, size, CALLER);
 }
 
 static void *bottom_aligned_alloc(void *context, const cairn_call *call, size_t alignment, size_t size)
 {
     (void)context, (void)call;
-    return process_aligned_alloc(alignment, size);
+    return process_aligned_alloc(alignment, size, CALLER);
 }
 
 static void bottom_free(void *context, const cairn_call *call, void *block, size_t old_size)
@@ -73,11 +73,11 @@ static const cairn_interface bottom = {
 
 NOINLINE static void *hooked_malloc(cairn_call call, size_t size)
 {
-    struct hook_slot *slot = hooks_enter(&call);
+    struct hook_slot *slot = passage_enter(&call, false);
     if (slot == NULL)
         return process_malloc(size);
     void *block = cairn_below_malloc(&call, size);
-    hooks_leave(slot);
+    passage_leave(slot);
     return block;
 }
 
@@ -90,11 +90,11 @@ void *cairn_malloc_at(size_t size, SITE)
 
 NOINLINE static void *hooked_calloc(cairn_call call, size_t count, size_t size)
 {
-    struct hook_slot *slot = hooks_enter(&call);
+    struct hook_slot *slot = passage_enter(&call, false);
     if (slot == NULL)
         return process_calloc(count, size);
     void *block = cairn_below_calloc(&call, count, size);
-    hooks_leave(slot);
+    passage_leave(slot);
     return block;
 }
 
@@ -108,13 +108,13 @@ void *cairn_calloc_at(size_t count, size_t size, SITE)
 
 NOINLINE static void *hooked_realloc(cairn_call call, void *block, size_t size)
 {
-    struct hook_slot *slot = hooks_enter(&call);
+    struct hook_slot *slot = passage_enter(&call, false);
     if (slot == NULL)
-        return process_realloc("realloc", block, size);
+        return process_realloc("realloc", block, size, CALLER);
     void *moved = block == NULL
                       ? cairn_below_malloc(&call, size)
                       : cairn_below_realloc(&call, block, cairn_below_usable_size(&call, block), size);
-    hooks_leave(slot);
+    passage_leave(slot);
     return moved;
 }
 
@@ -122,7 +122,7 @@ void *cairn_realloc_at(void *block, size_t size, SITE)
 {
     if (HOOKED())
         return hooked_realloc((cairn_call)CALL(), block, size);
-    return process_realloc("realloc", block, size);
+    return process_realloc("realloc", block, size, CALLER);
 }
 
 void *cairn_reallocarray_at(void *block, size_t count, size_t size, SITE)
@@ -132,16 +132,16 @@ void *cairn_reallocarray_at(void *block, size_t count, size_t size, SITE)
         return thread_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
     if (HOOKED())
         return hooked_realloc((cairn_call)CALL(), block, total);
-    return process_realloc("reallocarray", block, total);
+    return process_realloc("reallocarray", block, total, CALLER);
 }
 
 NOINLINE static void *hooked_aligned_alloc(cairn_call call, size_t alignment, size_t size)
 {
-    struct hook_slot *slot = hooks_enter(&call);
+    struct hook_slot *slot = passage_enter(&call, false);
     if (slot == NULL)
-        return process_aligned_alloc(alignment, size);
+        return process_aligned_alloc(alignment, size, CALLER);
     void *block = cairn_below_aligned_alloc(&call, alignment, size);
-    hooks_leave(slot);
+    passage_leave(slot);
     return block;
 }
 
@@ -151,7 +151,7 @@ void *cairn_aligned_alloc_at(size_t alignment, size_t size, SITE)
         return thread_fail(EINVAL, "the alignment is not a power of two");
     if (HOOKED())
         return hooked_aligned_alloc((cairn_call)CALL(), alignment, size);
-    return process_aligned_alloc(alignment, size);
+    return process_aligned_alloc(alignment, size, CALLER);
 }
 
 static char *copy_text(char *block, const char *string, size_t length)
@@ -166,14 +166,16 @@ static char *copy_text(char *block, const char *string, size_t length)
 char *cairn_strdup_at(const char *string, SITE)
 {
     size_t length = strlen(string);
-    void *block = HOOKED() ? hooked_malloc((cairn_call)CALL(), length + 1) : process_malloc(length + 1);
+    void *block =
+        HOOKED() ? hooked_malloc((cairn_call)CALL(), length + 1) : process_malloc(length + 1);
     return copy_text(block, string, length);
 }
 
 char *cairn_strndup_at(const char *string, size_t max, SITE)
 {
     size_t length = strnlen(string, max);
-    void *block = HOOKED() ? hooked_malloc((cairn_call)CALL(), length + 1) : process_malloc(length + 1);
+    void *block =
+        HOOKED() ? hooked_malloc((cairn_call)CALL(), length + 1) : process_malloc(length + 1);
     return copy_text(block, string, length);
 }
 
@@ -184,13 +186,13 @@ NOINLINE static void hooked_free(cairn_call call, void *block)
     if (block == NULL)
         return;
     int saved = os_errno_get();
-    struct hook_slot *slot = hooks_enter(&call);
+    struct hook_slot *slot = passage_enter(&call, false);
     if (slot == NULL) {
         process_free("free", block);
         return;
     }
     cairn_below_free(&call, block, cairn_below_usable_size(&call, block));
-    hooks_leave(slot);
+    passage_leave(slot);
     os_errno_set(saved);
 }
 
@@ -205,11 +207,11 @@ void cairn_free_at(void *block, SITE)
 size_t cairn_hook_usable_size(const void *block)
 {
     cairn_call call = {.address = __builtin_return_address(0)};
-    struct hook_slot *slot = HOOKED() && block != NULL ? hooks_enter(&call) : NULL;
+    struct hook_slot *slot = HOOKED() && block != NULL ? passage_enter(&call, false) : NULL;
     if (slot == NULL)
         return process_usable_size("usable_size", block);
     size_t size = cairn_below_usable_size(&call, block);
-    hooks_leave(slot);
+    passage_leave(slot);
     return size;
 }
 
@@ -258,25 +260,34 @@ static const char *words_of(int error)
                            : "the system has no memory for the interface";
 }
 
-static cairn_hook *push(const cairn_interface *interface, bool alone)
+static cairn_hook *push(const cairn_interface *interface, unsigned flags)
 {
     int error;
     if (interface->struct_size == 0)
         return thread_fail(EINVAL, "struct_size is 0");
     watch_forks();
-    cairn_hook *hook = hooks_push(interface, &bottom, alone, &error);
-    return hook != NULL ? hook : thread_fail(error, words_of(error));
+    cairn_hook *hook = hooks_push(interface, &bottom, flags, &error);
+    if (hook == NULL)
+        return thread_fail(error, words_of(error));
+    if ((flags & HOOK_ALL_CALLS) != 0)
+        plain_begin();
+    return hook;
 }
 
 cairn_hook *cairn_hook_push(const cairn_interface *interface)
 {
-    return push(interface, false);
+    return push(interface, 0);
+}
+
+cairn_hook *hook_push_for_all(const cairn_interface *interface)
+{
+    return push(interface, HOOK_ALL_CALLS);
 }
 
 cairn_hook *cairn_hook_set(const cairn_interface *interface)
 {
     static const cairn_interface nothing = {.struct_size = sizeof nothing};
-    return push(interface != NULL ? interface : &nothing, true);
+    return push(interface != NULL ? interface : &nothing, HOOK_ALONE);
 }
 
 /* -1 with errno and words, when there are any. */
@@ -293,6 +304,8 @@ static int status(int error, const char *message)
 int cairn_hook_remove(cairn_hook *hook)
 {
     int error = hooks_remove(hook);
+    if (error == 0 && UNLIKELY((load_relaxed(&process_heap.watch) & WATCH_HOOKS) != 0))
+        plain_end();
     return status(error, error == EINVAL ? NOT_IN_PLACE : words_of(error));
 }
 

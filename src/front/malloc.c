@@ -35,7 +35,7 @@ EXPORT void *calloc(size_t count, size_t size)
 
 EXPORT void *realloc(void *block, size_t size)
 {
-    return process_realloc("realloc", block, size);
+    return process_realloc("realloc", block, size, CALLER);
 }
 
 EXPORT void *reallocarray(void *block, size_t count, size_t size)
@@ -55,12 +55,12 @@ EXPORT void *memalign(size_t alignment, size_t size)
 
 EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 {
-    return process_posix_memalign(out, alignment, size);
+    return process_posix_memalign(out, alignment, size, CALLER);
 }
 
 EXPORT void *valloc(size_t size)
 {
-    return process_aligned_alloc(os_page_size(), size);
+    return process_aligned_alloc(os_page_size(), size, CALLER);
 }
 
 EXPORT void *pvalloc(size_t size)
@@ -68,7 +68,7 @@ EXPORT void *pvalloc(size_t size)
     size_t page = os_page_size();
     if (size > PTRDIFF_MAX - page)
         return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
-    return process_aligned_alloc(page, align_up(size_max(size, 1), page));
+    return process_aligned_alloc(page, align_up(size_max(size, 1), page), CALLER);
 }
 
 EXPORT void free_sized(void *block, size_t size)

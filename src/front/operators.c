@@ -36,15 +36,16 @@ _Noreturn static void throw_bad_alloc(void)
     report_fatal("operator new", NULL, "out of memory, and no C++ runtime to throw std::bad_alloc:");
 }
 
-static void *allocate(size_t align, size_t size)
+/* Where the fast path found nothing. */
+static void *allocate(size_t align, size_t size, const void *caller)
 {
-    return align != 0 ? process_aligned_alloc(align, size) : process_malloc(size);
+    return align != 0 ? process_aligned_alloc(align, size, caller) : process_alloc_slow(size, false, caller);
 }
 
-COLD static void *new_slow(size_t align, size_t size)
+COLD static void *new_slow(size_t align, size_t size, const void *caller)
 {
     for (;;) {
-        void *block = allocate(align, size);
+        void *block = allocate(align, size, caller);
         if (block != NULL)
             return block;
         new_handler *handler = installed_handler();
@@ -57,9 +58,9 @@ COLD static void *new_slow(size_t align, size_t size)
 typedef void *nothrow_new(size_t size, const void *nothrow);
 typedef void *nothrow_new_aligned(size_t size, size_t align, const void *nothrow);
 
-COLD static void *new_slow_nothrow(size_t align, size_t size, const void *nothrow)
+COLD static void *new_slow_nothrow(size_t align, size_t size, const void *nothrow, const void *caller)
 {
-    void *block = allocate(align, size);
+    void *block = allocate(align, size, caller);
     if (block != NULL || installed_handler() == NULL)
         return block;
     if (align != 0) {
@@ -74,13 +75,13 @@ COLD static void *new_slow_nothrow(size_t align, size_t size, const void *nothro
 ALWAYS_INLINE void *new_plain(size_t size)
 {
     void *block = process_alloc_fast(size);
-    return LIKELY(block != NULL) ? block : new_slow(0, size);
+    return LIKELY(block != NULL) ? block : new_slow(0, size, CALLER);
 }
 
 ALWAYS_INLINE void *new_plain_nothrow(size_t size, const void *nothrow)
 {
     void *block = process_alloc_fast(size);
-    return LIKELY(block != NULL) ? block : new_slow_nothrow(0, size, nothrow);
+    return LIKELY(block != NULL) ? block : new_slow_nothrow(0, size, nothrow, CALLER);
 }
 
 #define OPERATOR(type, name, symbol, ...)                                                                    \
@@ -114,24 +115,24 @@ OPERATOR(void *, op_new_array_nothrow, "_ZnamRKSt9nothrow_t", size_t size, NOTHR
 
 OPERATOR(void *, op_new_aligned, "_ZnwmSt11align_val_t", size_t size, size_t align)
 {
-    return new_slow(align, size);
+    return new_slow(align, size, CALLER);
 }
 
 OPERATOR(void *, op_new_array_aligned, "_ZnamSt11align_val_t", size_t size, size_t align)
 {
-    return new_slow(align, size);
+    return new_slow(align, size, CALLER);
 }
 
 OPERATOR(void *, op_new_aligned_nothrow, "_ZnwmSt11align_val_tRKSt9nothrow_t", size_t size, size_t align,
          NOTHROW)
 {
-    return new_slow_nothrow(align, size, nothrow);
+    return new_slow_nothrow(align, size, nothrow, CALLER);
 }
 
 OPERATOR(void *, op_new_array_aligned_nothrow, "_ZnamSt11align_val_tRKSt9nothrow_t", size_t size,
          size_t align, NOTHROW)
 {
-    return new_slow_nothrow(align, size, nothrow);
+    return new_slow_nothrow(align, size, nothrow, CALLER);
 }
 
 /* ---- delete -------------------------------------------------------------------------------------- */

@@ -23,6 +23,10 @@ struct values {
         hook_fault_ppm, hook_fault_seed, hook_fault_line, hook_fault_size;
     char hook_output[STATS_FILE_MAX], hook_trace[STATS_FILE_MAX], hook_guard[STATS_FILE_MAX],
         hook_fault_file[STATS_FILE_MAX], hook_fault_function[STATS_FILE_MAX];
+    uint64_t faults, faults_every, faults_ppm, faults_seed, faults_most, faults_size, faults_report, limits,
+        limits_blocks, guard_every, guard_size;
+    char faults_function[STATS_FILE_MAX], faults_library[STATS_FILE_MAX], limits_function[STATS_FILE_MAX],
+        limits_library[STATS_FILE_MAX], guard[STATS_FILE_MAX], guard_library[STATS_FILE_MAX];
 };
 
 /* OPTION(key, kind, default as text, lowest, highest, choices, what it does) */
@@ -83,6 +87,35 @@ struct values {
     OPTION(hook_fault_function, KIND_TEXT, "", 0, 0, "", "of these functions only")                            \
     OPTION(hook_fault_line, KIND_NUMBER, "0", 0, INT32_MAX, "", "of this line only; 0: any")                   \
     OPTION(hook_fault_size, KIND_SIZE, "0", 0, SIZE_MAX, "", "of this size and above only")                    \
+    OPTION(faults, KIND_NUMBER, "0", 0, UINT64_MAX, "",                                                        \
+           "let the program's allocation of this number fail; 0: none")                                        \
+    OPTION(faults_every, KIND_NUMBER, "0", 0, UINT64_MAX, "", "let every so many allocations fail; 0: none")   \
+    OPTION(faults_ppm, KIND_NUMBER, "0", 0, 1000000, "",                                                       \
+           "let so many of a million allocations fail, by chance")                                             \
+    OPTION(faults_seed, KIND_NUMBER, "0", 0, UINT64_MAX, "",                                                   \
+           "of that chance: the same seed lets the same allocations fail; 0: from the clock")                  \
+    OPTION(faults_most, KIND_NUMBER, "0", 0, UINT64_MAX, "", "let no more than so many fail; 0: no bound")     \
+    OPTION(faults_function, KIND_TEXT, "", 0, 0, "",                                                           \
+           "count and fail allocations that this function asks for only, a star stands for any text")          \
+    OPTION(faults_library, KIND_TEXT, "", 0, 0, "",                                                            \
+           "of the code in this library, or the program itself, by its file name only")                        \
+    OPTION(faults_size, KIND_SIZE, "0", 0, SIZE_MAX, "", "of this size and above only")                        \
+    OPTION(faults_report, KIND_CHOICE, "off", 0, 0, "off|exit",                                                \
+           "exit: say at the end how many there were and how many failed")                                     \
+    OPTION(limits, KIND_SIZE, "none", 1, SIZE_MAX, "",                                                         \
+           "live bytes that each place in the program that allocates may have")                                \
+    OPTION(limits_blocks, KIND_NUMBER, "0", 0, UINT64_MAX, "",                                                 \
+           "live blocks that each such place may have; 0: no bound")                                           \
+    OPTION(limits_function, KIND_TEXT, "", 0, 0, "",                                                           \
+           "limit places in this function only, a star stands for any text")                                   \
+    OPTION(limits_library, KIND_TEXT, "", 0, 0, "",                                                            \
+           "in this library, or the program itself, by its file name only")                                    \
+    OPTION(guard, KIND_TEXT, "", 0, 0, "",                                                                     \
+           "functions, a star stands for any text, whose blocks lie against an inaccessible page")             \
+    OPTION(guard_library, KIND_TEXT, "", 0, 0, "",                                                             \
+           "libraries, or the program itself, whose blocks do; with guard: those of both only")                \
+    OPTION(guard_every, KIND_NUMBER, "1", 1, UINT64_MAX, "", "guard only every so many of those blocks")       \
+    OPTION(guard_size, KIND_SIZE, "0", 0, SIZE_MAX, "", "of this size and above only")                         \
     OPTION(abort_conf, KIND_BOOL, "false", 0, 0, "", "a bad key or value in " VARIABLE " ends the process")    \
     OPTION(confirm_conf, KIND_BOOL, "false", 0, 0, "", "print the options in force at start")
 
@@ -322,25 +355,46 @@ static void apply_profile(const struct values *values, struct profile_settings *
     memcpy(profile->file, values->profile_file, sizeof values->profile_file);
 }
 
-static void apply_tools(const struct values *values)
+static void apply_hook_tools(const struct values *values)
 {
     struct tool_settings *tools = &tool_settings;
     tools->leaks = values->hook_leaks != 0;
     tools->leaks_flags =
         (values->hook_leaks == 2 ? CAIRN_TOOL_AT_EXIT : 0) | (values->hook_format == 1 ? CAIRN_TOOL_JSON : 0);
-    tools->limit = values->hook_limit;
-    tools->guard_every = values->hook_guard_every;
-    tools->fault_nth = values->hook_fault_nth;
-    tools->fault_every = values->hook_fault_every;
-    tools->fault_ppm = values->hook_fault_ppm;
-    tools->fault_seed = values->hook_fault_seed;
-    tools->fault_line = (int)values->hook_fault_line;
-    tools->fault_size = values->hook_fault_size;
     tools->output = values->hook_output;
     tools->trace = values->hook_trace;
-    tools->guard = values->hook_guard;
-    tools->fault_file = values->hook_fault_file;
-    tools->fault_function = values->hook_fault_function;
+    tools->hook_limits = (struct limit_settings){values->hook_limit, 0, "", ""};
+    tools->hook_guard = (struct guard_settings){values->hook_guard_every, 0, "", values->hook_guard};
+    tools->hook_faults = (struct fault_settings){
+        .nth = values->hook_fault_nth,
+        .every = values->hook_fault_every,
+        .ppm = values->hook_fault_ppm,
+        .seed = values->hook_fault_seed,
+        .line = (int)values->hook_fault_line,
+        .size = values->hook_fault_size,
+        .file = values->hook_fault_file,
+        .function = values->hook_fault_function,
+    };
+}
+
+static void apply_tools(const struct values *values)
+{
+    struct tool_settings *tools = &tool_settings;
+    tools->limits = (struct limit_settings){values->limits, values->limits_blocks, values->limits_library,
+                                            values->limits_function};
+    tools->guard = (struct guard_settings){values->guard_every, values->guard_size, values->guard_library,
+                                           values->guard};
+    tools->faults = (struct fault_settings){
+        .nth = values->faults,
+        .every = values->faults_every,
+        .ppm = values->faults_ppm,
+        .seed = values->faults_seed,
+        .most = values->faults_most,
+        .size = values->faults_size,
+        .report = values->faults_report == 1,
+        .file = values->faults_library,
+        .function = values->faults_function,
+    };
 }
 
 static void apply(const struct values *values, struct heap_config *heap, struct observe_settings *observe)
@@ -355,6 +409,7 @@ static void apply(const struct values *values, struct heap_config *heap, struct 
     observe->stats_signal = (int)values->stats_signal;
     memcpy(observe->stats_file, values->stats_file, sizeof values->stats_file);
     memcpy(observe->trace_file, values->trace, sizeof values->trace);
+    apply_hook_tools(values);
     apply_tools(values);
 }
 

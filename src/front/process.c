@@ -3,6 +3,7 @@
 
 #include "engine/large.h"
 #include "front/options.h"
+#include "front/plain.h"
 #include "observe/profile.h"
 #include "observe/recorder.h"
 #include "observe/report_stats.h"
@@ -156,7 +157,7 @@ COLD static bool follow_in_slot(struct cache *slot)
 {
     struct cache *cache = cache_real(slot);
     uint32_t watch = watch_now();
-    struct cache *wanted = (watch & WATCH_ALL) != 0 ? cache_watched(cache) : cache;
+    struct cache *wanted = (watch & WATCH_EVERY) != 0 ? cache_watched(cache) : cache;
     if (slot != wanted &&
         !cas_acquire(&thread_cache, &slot, wanted)) /* relaxed would do: it is a hint to oneself */
         return false;
@@ -237,12 +238,20 @@ static struct cairn_pool *tag_now(void)
     return cache != NULL && cache->tag_count > 0 ? cache->tags[cache->tag_count - 1] : NULL;
 }
 
-static void *allocate(const struct request *request)
+/* Whether interfaces want to see plain calls; then those of plain.h are asked first. */
+static bool is_plain_wanted(void)
+{
+    return UNLIKELY((watch_now() & WATCH_HOOKS) != 0);
+}
+
+static void *allocate(const struct request *request, const void *caller)
 {
     enum error error = ERROR_MEMORY;
     void *block = NULL;
     if (request->size > PTRDIFF_MAX)
         return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
+    if (is_plain_wanted() && plain_alloc(&block, request->align, request->size, request->zero, caller))
+        return block;
     struct cairn_pool *tag = tag_now();
     if (UNLIKELY(tag != NULL))
         return pool_alloc(tag, request->align, request->size, request->zero);
@@ -273,39 +282,30 @@ ALWAYS_INLINE void *alloc_sampled(struct cache *cache, size_t size)
     return block;
 }
 
-void *process_alloc_slow(size_t size, bool zero)
+void *process_alloc_slow(size_t size, bool zero, const void *caller)
 {
     void *block = alloc_sampled(load_relaxed(&thread_cache), size);
     if (block != NULL)
         return zero ? memset(block, 0, size) : block;
-    return allocate(&(struct request){0, size, zero});
+    return allocate(&(struct request){0, size, zero}, caller);
 }
 
-void *process_aligned_alloc(size_t align, size_t size)
+void *process_aligned_alloc(size_t align, size_t size, const void *caller)
 {
-    return allocate(&(struct request){size_max(align, BLOCK_ALIGN), size, false});
+    return allocate(&(struct request){size_max(align, BLOCK_ALIGN), size, false}, caller);
 }
 
-int process_posix_memalign(void **out, size_t align, size_t size)
+int process_posix_memalign(void **out, size_t align, size_t size, const void *caller)
 {
     if (!is_power_of_two(align) || align % sizeof(void *) != 0)
         return EINVAL;
     int saved = os_errno_get();
-    void *block = process_aligned_alloc(align, size);
+    void *block = process_aligned_alloc(align, size, caller);
     os_errno_set(saved);
     if (block == NULL)
         return ENOMEM;
     *out = block;
     return 0;
-}
-
-void *process_calloc(size_t count, size_t size)
-{
-    size_t total;
-    if (UNLIKELY(multiply_overflows(count, size, &total)))
-        return thread_fail(ENOMEM, "the product of count and size is above SIZE_MAX");
-    void *block = process_alloc_fast(total);
-    return LIKELY(block != NULL) ? memset(block, 0, total) : process_alloc_slow(total, true);
 }
 
 /* The pool of a block, or NULL if it is of the process heap, or of nobody. */
@@ -318,8 +318,10 @@ static struct cairn_pool *pool_of_block(const void *block)
     return block != NULL ? pool_of_address(block) : NULL;
 }
 
-void process_free_slow(const char *call, void *block)
+void process_free_slow(const char *call, void *block, const void *caller)
 {
+    if (is_plain_wanted() && plain_free(block, caller))
+        return;
     struct cairn_pool *pool = pool_of_block(block);
     if (pool != NULL) {
         pool->ops->free(pool, call, block, SIZE_MAX);
@@ -345,29 +347,41 @@ static void *resize(const char *call, void *block, size_t size, enum error *erro
 
 static void *resize_watched(const char *call, void *block, size_t size, enum error *error);
 
-void *process_realloc(const char *call, void *block, size_t size)
+static void *allocate_for(size_t size, const void *caller)
+{
+    void *block = process_alloc_fast(size);
+    return block != NULL ? block : process_alloc_slow(size, false, caller);
+}
+
+void *process_realloc(const char *call, void *block, size_t size, const void *caller)
 {
     enum error error = ERROR_MEMORY;
-    struct cairn_pool *pool = pool_of_block(block);
+    void *moved = NULL;
     if (block == NULL)
-        return process_malloc(size);
+        return allocate_for(size, caller);
+    if (is_plain_wanted() && size <= PTRDIFF_MAX && plain_realloc(&moved, block, size, caller))
+        return moved;
+    struct cairn_pool *pool = pool_of_block(block);
     if (pool != NULL)
         return pool_realloc(pool, call, block, size);
     if (size > PTRDIFF_MAX)
         return thread_fail(ENOMEM, "a size above PTRDIFF_MAX was asked for");
     if (size == 0) {
-        void *least = process_malloc(0);
+        void *least = allocate_for(0, caller);
         if (least != NULL)
             process_free(call, block);
         return least;
     }
-    void *moved = UNLIKELY((watch_now() & WATCH_FLAGS) != 0) ? resize_watched(call, block, size, &error)
-                                                             : resize(call, block, size, &error);
+    moved = UNLIKELY((watch_now() & WATCH_FLAGS) != 0) ? resize_watched(call, block, size, &error)
+                                                       : resize(call, block, size, &error);
     return moved != NULL ? moved : fail(error);
 }
 
 size_t process_usable_size(const char *call, const void *block)
 {
+    size_t usable;
+    if (is_plain_wanted() && plain_usable_size(&usable, block))
+        return usable;
     struct cairn_pool *pool = pool_of_block(block);
     if (pool != NULL)
         return pool_usable_size(pool, call, block);
@@ -463,7 +477,7 @@ ALWAYS_INLINE bool only_counts(uint32_t watch, const void *block, size_t size)
 {
     struct cache *cache = load_relaxed(&thread_cache);
     const struct span *span = pagemap_find(block);
-    if ((watch & WATCH_ALL) != 0 || cache->seen != watch)
+    if ((watch & WATCH_EVERY) != 0 || cache->seen != watch)
         return false;
     if (span == NULL || load_relaxed(&span->is_marked) != 0)
         return false;
@@ -489,14 +503,16 @@ static void *resize_watched(const char *call, void *block, size_t size, enum err
     return moved;
 }
 
-void process_free_sized_slow(const char *call, void *block, size_t align, size_t size)
+void process_free_sized_slow(const char *call, void *block, size_t align, size_t size, const void *caller)
 {
     struct cairn_pool *pool = pool_of_block(block);
+    if (pool != NULL && is_plain_wanted() && plain_free(block, caller))
+        return;
     if (pool != NULL) {
         pool->ops->free(pool, call, block, size);
         return;
     }
     if (block != NULL)
         check_size(call, block, align, size);
-    process_free_slow(call, block);
+    process_free_slow(call, block, caller);
 }

@@ -1,6 +1,7 @@
 /* tools.c - the calls of <cairn/tools.h>: tools are made in observe/, and put in place here. */
 #include "cairn/tools.h"
 
+#include "front/plain.h"
 #include "front/process.h"
 #include "observe/tool.h"
 #include "os/os.h"
@@ -13,7 +14,8 @@ static cairn_tool *start(struct cairn_tool *tool)
     if (tool == NULL)
         return NULL;
     tool_enlist(tool); /* first, so that no fork finds it in place and not in the list */
-    tool->hook = cairn_hook_push(&tool->interface);
+    bool all = (tool->flags & CAIRN_TOOL_ALL_CALLS) != 0;
+    tool->hook = all ? hook_push_for_all(&tool->interface) : cairn_hook_push(&tool->interface);
     if (tool->hook == NULL) {
         (void)tool_delist(tool);
         if (tool->kind->end != NULL)
@@ -105,32 +107,59 @@ static void started(const cairn_tool *tool, const char *key)
         report_warning(key, cairn_errormsg());
 }
 
-static void start_faults(const struct tool_settings *s)
+static void start_faults(const struct fault_settings *s, unsigned flags, const char *key)
 {
     cairn_faults_config config = {
         .struct_size = sizeof config,
-        .nth = s->fault_nth,
-        .every = s->fault_every,
-        .probability = (double)s->fault_ppm / 1e6,
-        .seed = s->fault_seed,
-        .where = {s->fault_file, s->fault_function, s->fault_line, s->fault_size, 0},
+        .flags = flags | (s->report ? CAIRN_TOOL_AT_EXIT : 0),
+        .nth = s->nth,
+        .every = s->every,
+        .probability = (double)s->ppm / 1e6,
+        .seed = s->seed,
+        .most = s->most,
+        .where = {s->file, s->function, s->line, s->size, 0},
     };
-    if (config.nth != 0 || config.every != 0 || s->fault_ppm != 0)
-        started(cairn_faults_start(&config), "CAIRN_CONF: hook_fault");
+    if (config.nth != 0 || config.every != 0 || s->ppm != 0)
+        started(cairn_faults_start(&config), key);
+}
+
+static void start_limits(const struct limit_settings *s, unsigned flags, const char *key)
+{
+    cairn_limits_config config = {
+        .struct_size = sizeof config,
+        .flags = flags,
+        .bytes = s->bytes != SIZE_MAX ? s->bytes : 0,
+        .blocks = s->blocks,
+        .where = {.file = s->library, .func = s->function},
+    };
+    if (config.bytes != 0 || config.blocks != 0)
+        started(cairn_limits_start(&config), key);
+}
+
+static void start_guard(const struct guard_settings *s, unsigned flags, const char *key)
+{
+    cairn_guard_config config = {
+        .struct_size = sizeof config,
+        .flags = flags,
+        .every = s->every,
+        .where = {.file = s->library, .func = s->function, .min_size = s->size},
+    };
+    if (s->function[0] != 0 || s->library[0] != 0)
+        started(cairn_guard_start(&config), key);
 }
 
 /* From the bottom: what places blocks, what refuses them, what looks on. */
 static void start_as_asked(const struct tool_settings *s)
 {
-    cairn_guard_config guard = {.struct_size = sizeof guard, .every = s->guard_every, .where.func = s->guard};
-    cairn_limits_config limits = {.struct_size = sizeof limits, .bytes = s->limit};
+    const unsigned all = CAIRN_TOOL_ALL_CALLS;
     cairn_leaks_config leaks = {.struct_size = sizeof leaks, .flags = s->leaks_flags, .output = s->output};
     cairn_tracing_config trace = {.struct_size = sizeof trace, .output = s->trace};
-    if (s->guard[0] != 0)
-        started(cairn_guard_start(&guard), "CAIRN_CONF: hook_guard");
-    if (s->limit != SIZE_MAX)
-        started(cairn_limits_start(&limits), "CAIRN_CONF: hook_limit");
-    start_faults(s);
+    start_guard(&s->hook_guard, 0, "CAIRN_CONF: hook_guard");
+    start_guard(&s->guard, all, "CAIRN_CONF: guard");
+    start_limits(&s->hook_limits, 0, "CAIRN_CONF: hook_limit");
+    start_limits(&s->limits, all, "CAIRN_CONF: limits");
+    start_faults(&s->hook_faults, 0, "CAIRN_CONF: hook_fault");
+    start_faults(&s->faults, all, "CAIRN_CONF: faults");
     if (s->leaks)
         started(cairn_leaks_start(&leaks), "CAIRN_CONF: hook_leaks");
     if (s->trace[0] != 0)
@@ -141,7 +170,7 @@ static void start_as_asked(const struct tool_settings *s)
 __attribute__((constructor(102))) static void on_load(void)
 {
     process_start();
-    if (tool_settings.guard != NULL) /* they were read */
+    if (tool_settings.output != NULL) /* they were read */
         start_as_asked(&tool_settings);
 }
 

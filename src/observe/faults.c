@@ -9,8 +9,11 @@
 #include "pool/thread.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define TOLD_MAX 20
+#define COMMAND_MAX 2048
+#define PRELOAD_MAX 1024
 
 struct faults {
     struct cairn_tool tool;
@@ -19,6 +22,8 @@ struct faults {
     double probability;
     int error;
     uint64_t calls, failed; /* atomic, several threads write */
+    char
+        preload[PRELOAD_MAX]; /* LD_PRELOAD, as it was at the start: the program may change its environment */
 };
 
 /* ---- The decision -------------------------------------------------------------------------------- */
@@ -54,38 +59,111 @@ static bool take_failure(struct faults *faults, uint64_t *number)
 
 /* ---- Telling ------------------------------------------------------------------------------------- */
 
-/* As a setting of CAIRN_CONF: what makes this tool choose and fail as it does. */
-static void print_filters(struct printer *p, const struct tool_where *where)
+/* A word as a shell takes it back. */
+static void print_word(struct printer *p, const char *word)
 {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=:,./%@";
+    bool control = false;
+    for (const char *c = word; *c != 0; c++)
+        control |= (unsigned char)*c < 0x20 || *c == 0x7f;
+    if (word[0] != 0 && word[strspn(word, plain)] == 0) {
+        print(p, "%s", word);
+        return;
+    }
+    print(p, control ? "$'" : "'");
+    for (; *word != 0; word++) {
+        unsigned char c = (unsigned char)*word;
+        if (control && (c < 0x20 || c == 0x7f))
+            print(p, "\\x%c%c", "0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]);
+        else if (control && (c == '\'' || c == '\\'))
+            print(p, "\\%c", c);
+        else if (c == '\'')
+            print(p, "'\\''");
+        else
+            print(p, "%c", c);
+    }
+    print(p, "'");
+}
+
+/* The end of CAIRN_CONF's value: what makes this tool choose as it does. */
+static void filters_of(char *out, size_t size, const struct tool_where *where, bool all)
+{
+    const char *key = all ? "faults" : "hook_fault";
+    size_t used = 0;
+    out[0] = 0;
     if (where->file[0] != 0)
-        print(p, ",hook_fault_file:%s", where->file);
-    if (where->func[0] != 0)
-        print(p, ",hook_fault_function:%s", where->func);
-    if (where->line != 0)
-        print(p, ",hook_fault_line:%d", where->line);
-    if (where->min_size != 0)
-        print(p, ",hook_fault_size:%zu", where->min_size);
+        print_to_buffer(out, size, ",%s_%s:%s", key, all ? "library" : "file", where->file);
+    if (where->func[0] != 0 && (used = strlen(out)) < size)
+        print_to_buffer(out + used, size - used, ",%s_function:%s", key, where->func);
+    if (where->line != 0 && (used = strlen(out)) < size)
+        print_to_buffer(out + used, size - used, ",%s_line:%d", key, where->line);
+    if (where->min_size != 0 && (used = strlen(out)) < size)
+        print_to_buffer(out + used, size - used, ",%s_size:%zu", key, where->min_size);
+}
+
+/* The program's own arguments; of very many only the first. */
+static void print_command(struct printer *p)
+{
+    char command[COMMAND_MAX + 1];
+    size_t size = os_command_line(command, COMMAND_MAX);
+    command[size] = 0;
+    for (const char *word = command; word < command + size; word += strlen(word) + 1) {
+        print(p, " ");
+        print_word(p, word);
+    }
+    if (size == COMMAND_MAX)
+        print(p, " ...");
+}
+
+/* `setting`: what lets it fail.  Calls through <cairn/hooks.h> are the program's own, which need no more said. */
+static void print_repetition(struct printer *p, const struct faults *faults, const char *setting)
+{
+    char filters[3 * TOOL_TEXT_MAX + 64], conf[sizeof filters + 128];
+    bool all = (faults->tool.flags & CAIRN_TOOL_ALL_CALLS) != 0;
+    filters_of(filters, sizeof filters, &faults->tool.where, all);
+    print_to_buffer(conf, sizeof conf, "CAIRN_CONF=%s%s", setting, filters);
+    if (!all) {
+        print(p, " with %s", conf);
+        return;
+    }
+    print(p, ": ");
+    print_word(p, conf);
+    if (faults->preload[0] != 0) {
+        print(p, " LD_PRELOAD=");
+        print_word(p, faults->preload);
+    }
+    print_command(p);
+}
+
+static const char *key_of(const struct faults *faults, const char *all, const char *hook)
+{
+    return (faults->tool.flags & CAIRN_TOOL_ALL_CALLS) != 0 ? all : hook;
 }
 
 static void tell(const struct faults *faults, const cairn_call *call, const char *what, size_t size,
                  uint64_t n)
 {
     struct printer p;
+    char setting[64];
     tool_say_begin(&p, &faults->tool);
     print(&p, "%s of %zu bytes at ", what, size);
     place_print(&p, place_of(call));
-    print(&p, " fails, the %ju. allocation; repeat with CAIRN_CONF=hook_fault_nth:%ju", n, n);
-    print_filters(&p, &faults->tool.where);
+    print(&p, " fails, the %ju. allocation; repeat", n);
+    print_to_buffer(setting, sizeof setting, "%s:%ju", key_of(faults, "faults", "hook_fault_nth"), n);
+    print_repetition(&p, faults, setting);
     tool_say_end(&p);
 }
 
 static void tell_seed(const struct faults *faults)
 {
     struct printer p;
+    char setting[128];
     tool_say_begin(&p, &faults->tool);
-    print(&p, "failures by chance; repeat all of them with CAIRN_CONF=hook_fault_ppm:%ju,hook_fault_seed:%ju",
-          (uint64_t)(faults->probability * 1e6 + 0.5), faults->seed);
-    print_filters(&p, &faults->tool.where);
+    print(&p, "failures by chance; repeat all of them");
+    print_to_buffer(setting, sizeof setting, "%s:%ju,%s:%ju", key_of(faults, "faults_ppm", "hook_fault_ppm"),
+                    (uint64_t)(faults->probability * 1e6 + 0.5),
+                    key_of(faults, "faults_seed", "hook_fault_seed"), faults->seed);
+    print_repetition(&p, faults, setting);
     tool_say_end(&p);
 }
 
@@ -180,6 +258,8 @@ struct cairn_tool *faults_make(const cairn_faults_config *given)
     faults->probability = config.probability;
     faults->chance = config.probability >= 1 ? UINT64_MAX : (uint64_t)(config.probability * 0x1p64);
     faults->error = config.error != 0 ? config.error : ENOMEM;
+    const char *preload = os_environment("LD_PRELOAD");
+    print_to_buffer(faults->preload, sizeof faults->preload, "%s", preload != NULL ? preload : "");
     cairn_interface *interface = &faults->tool.interface;
     interface->on_malloc = on_malloc;
     interface->on_calloc = on_calloc;

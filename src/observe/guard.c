@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define GUARDS_MAX 8
-#define LIMIT_DEFAULT (256 * MiB)
+#define LIMIT_DEFAULT (128 * MiB) /* each block takes two mappings, and the kernel gives a process 65,530 */
 #define FILL 0xc5
 #define IS_FREED 1u /* in a block's tag; above it the number of the place that freed it */
 

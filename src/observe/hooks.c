@@ -79,18 +79,18 @@ static struct hook_slot *claim(uintptr_t thread)
     }
 }
 
-struct hook_slot *hooks_enter(cairn_call *call)
+struct hook_slot *hooks_enter(cairn_call *call, bool plain)
 {
     uintptr_t thread = os_thread_id();
     struct hook_slot *slot = claim(thread);
     struct hook_chain *chain = load_seq(&hooks_chain); /* C2; pairs with publish */
     store_relaxed(&slot->thread, thread);
-    if (UNLIKELY(chain == NULL)) {
+    if (UNLIKELY(chain == NULL || (plain && chain->plain[1] == NULL))) {
         hooks_leave(slot);
         return NULL;
     }
     store_release(&slot->chain, chain); /* C3; pairs with chain_in_use */
-    call->below[0] = chain->hooks;
+    call->below[0] = plain ? chain->plain : chain->hooks;
     call->below[1] = slot;
     return slot;
 }
@@ -242,7 +242,7 @@ static bool hook_in_use(const struct cairn_hook *hook)
     return false;
 }
 
-static struct cairn_hook *hook_make(const cairn_interface *interface, bool alone)
+static struct cairn_hook *hook_make(const cairn_interface *interface, unsigned flags)
 {
     struct cairn_hook *hook = NULL;
     for (struct cairn_hook **at = &removed; *at != NULL && hook == NULL;) {
@@ -262,7 +262,8 @@ static struct cairn_hook *hook_make(const cairn_interface *interface, bool alone
     if (hook->interface.name != NULL)
         print_to_buffer(hook->name, sizeof hook->name, "%s", hook->interface.name);
     hook->interface.name = hook->name;
-    hook->alone = alone;
+    hook->alone = (flags & HOOK_ALONE) != 0;
+    hook->all_calls = (flags & HOOK_ALL_CALLS) != 0;
     return hook;
 }
 
@@ -272,11 +273,14 @@ static struct cairn_hook *hook_make(const cairn_interface *interface, bool alone
 static void publish(struct hook_chain *chain)
 {
     if (chain != NULL) {
-        unsigned count_of = 0;
-        for (struct cairn_hook *hook = stack; hook != NULL; hook = hook->alone ? NULL : hook->next)
-            chain->hooks[count_of++] = hook;
-        chain->hooks[count_of++] = bottom;
-        chain->hooks[count_of] = NULL;
+        struct cairn_hook **at = chain->hooks, **plain = chain->plain;
+        for (struct cairn_hook *hook = stack; hook != NULL; hook = hook->alone ? NULL : hook->next) {
+            *at++ = hook;
+            if (hook->all_calls)
+                *plain++ = hook;
+        }
+        *at++ = *plain++ = bottom;
+        *at = *plain = NULL;
     }
     struct hook_chain *old = load_relaxed(&hooks_chain);
     store_seq(&hooks_chain, chain); /* W1 */
@@ -290,11 +294,11 @@ static bool bottom_made(const cairn_interface *interface)
         return true;
     for (unsigned i = 0; i < HOOK_SLOTS; i++)
         first_block.slots[i].number = i;
-    bottom = hook_make(interface, false);
+    bottom = hook_make(interface, 0);
     return bottom != NULL;
 }
 
-struct cairn_hook *hooks_push(const cairn_interface *interface, const cairn_interface *heap, bool alone,
+struct cairn_hook *hooks_push(const cairn_interface *interface, const cairn_interface *heap, unsigned flags,
                               int *error)
 {
     struct cairn_hook *hook = NULL;
@@ -306,7 +310,7 @@ struct cairn_hook *hooks_push(const cairn_interface *interface, const cairn_inte
     *error = ENOMEM;
     if (!bottom_made(heap) || (chain = chain_make()) == NULL)
         goto fail;
-    hook = hook_make(interface, alone);
+    hook = hook_make(interface, flags);
     if (hook == NULL) {
         chain->hooks[0] = NULL; /* nobody is in it */
         chain_retire(chain);
@@ -362,6 +366,11 @@ static bool is_inside(uintptr_t thread)
     return false;
 }
 
+bool hooks_is_inside(void)
+{
+    return is_inside(os_thread_id());
+}
+
 static void wait_for(struct hook_slot *slot)
 {
     uint64_t turn = load_seq(&slot->turn); /* W2; pairs with hooks_leave */
@@ -377,7 +386,7 @@ static void wait_for(struct hook_slot *slot)
 
 bool hooks_grace(void)
 {
-    if (is_inside(os_thread_id()))
+    if (hooks_is_inside())
         return false;
     for (struct slot_block *block = &first_block; block != NULL; block = load_seq(&block->next))
         for (unsigned i = 0; i < HOOK_SLOTS; i++)
@@ -386,6 +395,16 @@ bool hooks_grace(void)
 }
 
 /* ---- Asking -------------------------------------------------------------------------------------- */
+
+bool hooks_want_all_calls(void)
+{
+    bool found = false;
+    lock_take(&hooks_lock);
+    for (const struct cairn_hook *hook = stack; hook != NULL && !found; hook = hook->next)
+        found = hook->all_calls;
+    lock_release(&hooks_lock);
+    return found;
+}
 
 static uint64_t sum(const struct cairn_hook *hook, enum hook_count kind)
 {

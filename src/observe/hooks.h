@@ -19,6 +19,10 @@
  * finds all slots claimed adds a block of further ones.  slot.chain spares changes from waiting: a chain that is in no
  * odd slot, each of which has a chain, may be used for something else.
  *
+ * Plain calls (malloc and its like) know only where they return to.  They come here while some interface wants them
+ * (WATCH_HOOKS in engine/types.h), and pass through those that do.  What a thread allocates inside goes straight to the
+ * heap, which front/plain.c sees to.
+ *
  * Chains, hooks and slots are recycled, never unmapped.  Neighbours: front/hooks.c (the calls, and the bottom). */
 #ifndef OBSERVE_HOOKS_H
 #define OBSERVE_HOOKS_H
@@ -46,6 +50,7 @@ struct cairn_hook {
     cairn_interface interface; /* constant while in a chain that may be in use */
     char name[HOOK_NAME_BYTES];
     bool alone;              /* what is below in the stack is out of use; hooks lock */
+    bool all_calls;          /* plain calls (malloc and its like) go through it, too; hooks lock */
     bool in_place;           /* hooks lock */
     struct cairn_hook *next; /* in the stack downwards, or among those removed; hooks lock */
     uint64_t counts[HOOK_SLOTS + 1][COUNT_KINDS]
@@ -54,6 +59,7 @@ struct cairn_hook {
 
 struct hook_chain {
     struct cairn_hook *hooks[CAIRN_HOOKS_MAX + 2]; /* the bottom behind the last, then NULL */
+    struct cairn_hook *plain[CAIRN_HOOKS_MAX + 2]; /* of these, those for plain calls; the same */
     struct hook_chain *next;                       /* among those retired; hooks lock */
 };
 
@@ -70,16 +76,23 @@ extern struct hook_chain *hooks_chain __attribute__((visibility("hidden")));
 
 /* NULL when there is no interface after all; else hooks_leave has to follow, and `call` is ready for hooks_malloc and so
  * on, which are cairn_below_malloc and its like. */
-struct hook_slot *hooks_enter(cairn_call *call);
+struct hook_slot *hooks_enter(cairn_call *call, bool plain);
 void hooks_leave(struct hook_slot *slot);
+
+/* Whether the calling thread is inside an interface.  Looks at all slots. */
+bool hooks_is_inside(void);
 
 /* ---- For changes --------------------------------------------------------------------------------- */
 
 /* NULL with *error an errno.  `heap` is the bottom: it has every function, and is the same each time. */
-struct cairn_hook *hooks_push(const cairn_interface *interface, const cairn_interface *heap, bool alone,
+#define HOOK_ALONE 1u
+#define HOOK_ALL_CALLS 2u
+
+struct cairn_hook *hooks_push(const cairn_interface *interface, const cairn_interface *heap, unsigned flags,
                               int *error);
 int hooks_remove(struct cairn_hook *hook); /* 0, EINVAL or ENOMEM */
 bool hooks_grace(void);                    /* false: the caller is inside */
+bool hooks_want_all_calls(void);           /* some interface in place does */
 
 bool hooks_stats(struct cairn_hook *hook,
                  cairn_hook_stats *out); /* the whole structure; false: not in place */

@@ -72,7 +72,13 @@ static const char *copy(const char *text)
     return got != NULL ? memcpy(got, text, size) : NULL;
 }
 
-static const struct place *add(struct table *t, size_t bucket, const cairn_call *call)
+static const char *copy_if_any(const char *text)
+{
+    return text[0] != 0 ? copy(text) : NULL;
+}
+
+static const struct place *add(struct table *t, size_t bucket, const cairn_call *call,
+                               const struct os_symbol *symbol)
 {
     struct place *place = count + 1 < PLACES_MAX ? take(sizeof *place) : NULL;
     if (place == NULL)
@@ -81,7 +87,9 @@ static const struct place *add(struct table *t, size_t bucket, const cairn_call 
         .id = ++count,
         .line = call->file != NULL ? call->line : 0,
         .file = copy(call->file),
-        .func = copy(call->func),
+        .func = call->func != NULL ? copy(call->func) : copy_if_any(symbol->function),
+        .object = copy_if_any(symbol->object),
+        .offset = symbol->offset,
         .address = call->address,
         .file_key = call->file,
         .func_key = call->func,
@@ -96,6 +104,11 @@ NOINLINE static const struct place *place_new(const cairn_call *call)
 {
     const struct place *place = &elsewhere;
     size_t bucket = bucket_of(call);
+    struct os_symbol symbol;
+    symbol.function[0] = symbol.object[0] = 0;
+    symbol.offset = 0;
+    if (call->file == NULL)
+        os_symbol_before(call->address, &symbol);
     lock_take(&table_lock);
     struct table *t = load_relaxed(&table);
     if (t == NULL && (t = os_map(NULL, align_up(sizeof *t, os_page_size()))) != NULL)
@@ -103,7 +116,7 @@ NOINLINE static const struct place *place_new(const cairn_call *call)
     if (t != NULL) {
         place = find(t->buckets[bucket], call);
         if (place == NULL)
-            place = add(t, bucket, call);
+            place = add(t, bucket, call, &symbol);
     }
     lock_release(&table_lock);
     return place;
@@ -129,18 +142,26 @@ const struct place *place_by_id(uint32_t id)
 
 /* ---- Printing ------------------------------------------------------------------------------------ */
 
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
 void place_print(struct printer *p, const struct place *place)
 {
-    char name[200];
     if (place->id == 0) {
         print(p, "elsewhere");
     } else if (place->file != NULL) {
         print(p, "%s:%d", place->file, place->line);
         if (place->func != NULL)
             print(p, " (%s)", place->func);
+    } else if (place->object == NULL) {
+        print(p, "%p", place->address);
+    } else if (place->func != NULL) {
+        print(p, "%s+%zu (%s)", place->func, place->offset, base_name(place->object));
     } else {
-        os_address_name(name, sizeof name, place->address);
-        print(p, "%s", name);
+        print(p, "%s+%p", base_name(place->object), (const void *)place->offset);
     }
 }
 
@@ -169,6 +190,8 @@ void place_print_json(struct printer *p, const struct place *place)
     place_print_quoted(p, place->file);
     print(p, ", \"line\": %d, \"function\": ", place->line);
     place_print_quoted(p, place->func);
+    print(p, ", \"object\": ");
+    place_print_quoted(p, place->object);
     print(p, ", \"address\": \"%p\"", place->address);
 }
 

@@ -43,8 +43,20 @@ static bool matches(const char *pattern, const char *text)
 
 static bool file_matches(const char *pattern, const char *file)
 {
-    const char *slash = file != NULL ? strrchr(file, '/') : NULL;
-    return file != NULL && (matches(pattern, file) || (slash != NULL && matches(pattern, slash + 1)));
+    const char *slash = strrchr(file, '/');
+    return matches(pattern, file) || (slash != NULL && matches(pattern, slash + 1));
+}
+
+static bool names_match(const struct tool_where *where, const cairn_call *call)
+{
+    const char *file = call->file, *func = call->func;
+    if (file == NULL) {
+        const struct place *place = place_of(call);
+        file = place->object;
+        func = place->func;
+    }
+    return (where->file[0] == 0 || file_matches(where->file, file != NULL ? file : "")) &&
+           (where->func[0] == 0 || matches(where->func, func != NULL ? func : ""));
 }
 
 bool tool_chooses(const struct tool_where *where, const cairn_call *call, size_t size)
@@ -53,9 +65,7 @@ bool tool_chooses(const struct tool_where *where, const cairn_call *call, size_t
         return false;
     if (where->line != 0 && where->line != call->line)
         return false;
-    if (where->file[0] != 0 && !file_matches(where->file, call->file))
-        return false;
-    return where->func[0] == 0 || (call->func != NULL && matches(where->func, call->func));
+    return (where->file[0] == 0 && where->func[0] == 0) || names_match(where, call);
 }
 
 /* ---- Making -------------------------------------------------------------------------------------- */

@@ -85,15 +85,34 @@ struct cairn_tool *tracing_make(const cairn_tracing_config *given);
 int leaks_visit(struct cairn_tool *tool, int (*visit)(const cairn_leak *leak, void *context), void *context);
 uint64_t faults_count(struct cairn_tool *tool, uint64_t *failed);
 
-/* What the options ask for; texts stay, "": none. */
+/* What the options ask for; texts stay, "": none.  Once for the calls of <cairn/hooks.h>, once for all calls. */
+struct fault_settings {
+    uint64_t nth, every, ppm, seed, most;
+    int line;
+    size_t size;
+    bool report; /* at exit */
+    const char *file, *function;
+};
+
+struct limit_settings {
+    uint64_t bytes; /* SIZE_MAX: none */
+    uint64_t blocks;
+    const char *library, *function;
+};
+
+struct guard_settings {
+    uint64_t every;
+    size_t size;
+    const char *library, *function; /* both "": no guard */
+};
+
 struct tool_settings {
     bool leaks;
     unsigned leaks_flags;
-    uint64_t limit; /* SIZE_MAX: none */
-    uint64_t guard_every, fault_nth, fault_every, fault_ppm, fault_seed;
-    int fault_line;
-    size_t fault_size;
-    const char *output, *trace, *guard, *fault_file, *fault_function;
+    const char *output, *trace;
+    struct fault_settings hook_faults, faults;
+    struct limit_settings hook_limits, limits;
+    struct guard_settings hook_guard, guard;
 };
 
 extern struct tool_settings tool_settings;

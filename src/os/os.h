@@ -81,8 +81,18 @@ void os_fork_hooks(void (*before)(void), void (*parent)(void), void (*child)(voi
  * a rule the process's end. */
 bool os_on_fault(void (*handler)(uintptr_t address));
 
-/* "function+offset (file)" of the code at `address`, as far as the dynamic linker knows. */
-void os_address_name(char *out, size_t size, const void *address);
+/* What the code in front of an address is a part of; texts are "" where it is not known. */
+struct os_symbol {
+    char function[256]; /* as the linker knows it: of C++ mangled */
+    char object[512];   /* file name of the library or program */
+    size_t offset;      /* of the address in the function; if that is unknown, in the object */
+};
+
+/* Of a call, by the address that it returns to.  Takes no lock and no memory from the heap. */
+void os_symbol_before(const void *address, struct os_symbol *out);
+
+/* The arguments that the process was started with, each with its 0 at the end, as far as there is room; the size. */
+size_t os_command_line(char *out, size_t size);
 
 /* Runs `handler` on each signal `number`, for as long as the program installs no other. */
 bool os_on_signal(int number, void (*handler)(int));

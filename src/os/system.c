@@ -145,20 +145,18 @@ bool os_on_fault(void (*handler)(uintptr_t address))
     return sigaction(SIGSEGV, &action, &fault_before) == 0;
 }
 
-void os_address_name(char *out, size_t size, const void *address)
+size_t os_command_line(char *out, size_t size)
 {
-    Dl_info info;
-    if (dladdr(address, &info) == 0 || info.dli_fname == NULL) {
-        print_to_buffer(out, size, "%p", address);
-        return;
-    }
-    const char *slash = strrchr(info.dli_fname, '/');
-    const char *file = slash != NULL ? slash + 1 : info.dli_fname;
-    if (info.dli_sname != NULL)
-        print_to_buffer(out, size, "%s+%zu (%s)", info.dli_sname,
-                        (size_t)((uintptr_t)address - (uintptr_t)info.dli_saddr), file);
-    else
-        print_to_buffer(out, size, "%s+%p", file, (void *)((uintptr_t)address - (uintptr_t)info.dli_fbase));
+    int saved = errno;
+    size_t used = 0;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    for (long got; fd >= 0 && used < size; used += (size_t)got)
+        if ((got = syscall(SYS_read, fd, out + used, size - used)) <= 0)
+            break;
+    if (fd >= 0)
+        (void)syscall(SYS_close, fd);
+    errno = saved;
+    return used;
 }
 
 bool os_on_signal(int number, void (*handler)(int))
@@ -208,7 +206,7 @@ bool os_write(int fd, const void *data, size_t size)
 {
     const char *at = data;
     while (size > 0) {
-        ssize_t done = write(fd, at, size);
+        ssize_t done = syscall(SYS_write, fd, at, size); /* write() is a cancellation point, malloc none */
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)

@@ -43,7 +43,7 @@ static void nothing_to_say(void **state)
 static void bad_keys_are_named(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"bogus:1", "Limit:1G", "limits:1G", "limit :1G", "sourc:os", "x:"};
+    static const char *const bad[] = {"bogus:1", "Limit:1G", "limitt:1G", "limit :1G", "sourc:os", "x:"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char expected[100];
         run_with(bad[i]);

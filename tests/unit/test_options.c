@@ -63,17 +63,45 @@ static void every_hook_key(void **state)
         "hook_fault_function:fn,hook_fault_line:8,hook_fault_size:9K");
     assert_string_equal(said, "");
     const struct tool_settings *t = &tool_settings;
-    CHECK(t->leaks && t->leaks_flags == (CAIRN_TOOL_AT_EXIT | CAIRN_TOOL_JSON) && t->limit == 2 * KiB);
-    CHECK(t->guard_every == 3 && t->fault_nth == 4 && t->fault_every == 5 && t->fault_ppm == 6 &&
-          t->fault_seed == 7);
-    CHECK(t->fault_line == 8 && t->fault_size == 9 * KiB);
+    CHECK(t->leaks && t->leaks_flags == (CAIRN_TOOL_AT_EXIT | CAIRN_TOOL_JSON) &&
+          t->hook_limits.bytes == 2 * KiB);
+    CHECK(t->hook_guard.every == 3 && t->hook_faults.nth == 4 && t->hook_faults.every == 5 &&
+          t->hook_faults.ppm == 6 && t->hook_faults.seed == 7);
+    CHECK(t->hook_faults.line == 8 && t->hook_faults.size == 9 * KiB);
     assert_string_equal(t->output, "o");
     assert_string_equal(t->trace, "t");
-    assert_string_equal(t->guard, "g*");
-    assert_string_equal(t->fault_file, "f.c");
-    assert_string_equal(t->fault_function, "fn");
+    assert_string_equal(t->hook_guard.function, "g*");
+    assert_string_equal(t->hook_faults.file, "f.c");
+    assert_string_equal(t->hook_faults.function, "fn");
     load("hook_leaks:on");
-    CHECK(t->leaks && t->leaks_flags == 0 && t->limit == SIZE_MAX && t->guard[0] == 0 && t->fault_nth == 0);
+    CHECK(t->leaks && t->leaks_flags == 0 && t->hook_limits.bytes == SIZE_MAX &&
+          t->hook_guard.function[0] == 0 && t->hook_faults.nth == 0);
+}
+
+static void every_tool_key(void **state)
+{
+    (void)state;
+    const struct tool_settings *t = &tool_settings;
+    load(
+        "faults:1,faults_every:2,faults_ppm:3,faults_seed:4,faults_most:5,faults_function:f*,faults_library:l*,"
+        "faults_size:6K,faults_report:exit,limits:7M,limits_blocks:8,limits_function:g*,limits_library:m*,"
+        "guard:h*,guard_library:n*,guard_every:9,guard_size:10");
+    assert_string_equal(said, "");
+    CHECK(t->faults.nth == 1 && t->faults.every == 2 && t->faults.ppm == 3 && t->faults.seed == 4);
+    CHECK(t->faults.most == 5 && t->faults.size == 6 * KiB && t->faults.line == 0 && t->faults.report);
+    assert_string_equal(t->faults.function, "f*");
+    assert_string_equal(t->faults.file, "l*");
+    CHECK(t->limits.bytes == 7 * MiB && t->limits.blocks == 8);
+    assert_string_equal(t->limits.function, "g*");
+    assert_string_equal(t->limits.library, "m*");
+    CHECK(t->guard.every == 9 && t->guard.size == 10);
+    assert_string_equal(t->guard.function, "h*");
+    assert_string_equal(t->guard.library, "n*");
+    CHECK(t->hook_faults.nth == 0 && t->hook_limits.bytes == SIZE_MAX && t->hook_guard.function[0] == 0);
+    load("");
+    CHECK(t->faults.nth == 0 && t->faults.every == 0 && t->faults.ppm == 0 && !t->faults.report);
+    CHECK(t->limits.bytes == SIZE_MAX && t->limits.blocks == 0 && t->guard.every == 1);
+    CHECK(t->guard.function[0] == 0 && t->guard.library[0] == 0);
 }
 
 static void every_key(void **state)
@@ -170,7 +198,7 @@ static void bad_values_are_named_and_ignored(void **state)
 static void bad_keys_are_named_and_ignored(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"limits:1", "lim:1", "Limit:1", " limit:1", ":1", ":", "sourc:os"};
+    static const char *const bad[] = {"limitt:1", "lim:1", "Limit:1", " limit:1", ":1", ":", "sourc:os"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         char expected[200];
         load(bad[i]);
@@ -228,7 +256,10 @@ static void in_force_is_printed(void **state)
         "profile_format:pprof,profile_signal:0,hook_leaks:off,hook_format:text,hook_output:,"
         "hook_trace:,hook_limit:none,hook_guard:,hook_guard_every:1,hook_fault_nth:0,"
         "hook_fault_every:0,hook_fault_ppm:0,hook_fault_seed:0,hook_fault_file:,"
-        "hook_fault_function:,hook_fault_line:0,hook_fault_size:0,abort_conf:false,confirm_conf:true\n");
+        "hook_fault_function:,hook_fault_line:0,hook_fault_size:0,"
+        "faults:0,faults_every:0,faults_ppm:0,faults_seed:0,faults_most:0,faults_function:,faults_library:,"
+        "faults_size:0,faults_report:off,limits:none,limits_blocks:0,limits_function:,limits_library:,"
+        "guard:,guard_library:,guard_every:1,guard_size:0,abort_conf:false,confirm_conf:true\n");
 }
 
 /* ---- abort_conf ---------------------------------------------------------------------------------- */
@@ -291,6 +322,23 @@ static const char *const keys[] = {"source",
                                    "hook_fault_function",
                                    "hook_fault_line",
                                    "hook_fault_size",
+                                   "faults",
+                                   "faults_every",
+                                   "faults_ppm",
+                                   "faults_seed",
+                                   "faults_most",
+                                   "faults_function",
+                                   "faults_library",
+                                   "faults_size",
+                                   "faults_report",
+                                   "limits",
+                                   "limits_blocks",
+                                   "limits_function",
+                                   "limits_library",
+                                   "guard",
+                                   "guard_library",
+                                   "guard_every",
+                                   "guard_size",
                                    "abort_conf",
                                    "confirm_conf"};
 
@@ -329,6 +377,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(defaults),
         cmocka_unit_test(every_key),
         cmocka_unit_test(every_hook_key),
+        cmocka_unit_test(every_tool_key),
         cmocka_unit_test(sizes),
         cmocka_unit_test(bad_values_are_named_and_ignored),
         cmocka_unit_test(bad_keys_are_named_and_ignored),
