@@ -166,16 +166,14 @@ static char *copy_text(char *block, const char *string, size_t length)
 char *cairn_strdup_at(const char *string, SITE)
 {
     size_t length = strlen(string);
-    void *block =
-        HOOKED() ? hooked_malloc((cairn_call)CALL(), length + 1) : process_malloc(length + 1);
+    void *block = HOOKED() ? hooked_malloc((cairn_call)CALL(), length + 1) : process_malloc(length + 1);
     return copy_text(block, string, length);
 }
 
 char *cairn_strndup_at(const char *string, size_t max, SITE)
 {
     size_t length = strnlen(string, max);
-    void *block =
-        HOOKED() ? hooked_malloc((cairn_call)CALL(), length + 1) : process_malloc(length + 1);
+    void *block = HOOKED() ? hooked_malloc((cairn_call)CALL(), length + 1) : process_malloc(length + 1);
     return copy_text(block, string, length);
 }
 

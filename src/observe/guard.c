@@ -4,6 +4,9 @@
  * is freed, where that was; it stays until the address is given out again.  A block's end is at the page's end but for the
  * alignment; the bytes in between are filled, and looked at when it is freed.
  *
+ * Calls that the tool does not see may free a block, too (the pool tells of it), and by realloc even get one in the pool: of
+ * that nothing is known, though its address may have a freed block's entry.
+ *
  * The handler of SIGSEGV runs in the thread that faulted, in the program's code: so it holds none of the locks that it
  * takes. */
 #include "observe/live.h"
@@ -13,6 +16,7 @@
 #include "engine/pagemap.h"
 #include "os/os.h"
 #include "os/report.h"
+#include "pool/pool.h"
 #include "pool/thread.h"
 
 #include <errno.h>
@@ -26,7 +30,7 @@
 struct guard_tool {
     struct cairn_tool tool;
     cairn_pool *pool;
-    struct live known;
+    struct live *known; /* in memory of its own, which lasts as long as the pool */
     uint64_t every;
     uint64_t chosen; /* calls so far; atomic, several threads write */
     uint64_t placed; /* of them, those with a guard; as above */
@@ -59,13 +63,17 @@ static void say_fault(const struct guard_tool *guard, uintptr_t address, const s
     tool_say_end(&p);
 }
 
-/* Whether the address is one of ours, and then the start of the block whose pages it lies in. */
-static void *block_around(const struct guard_tool *guard, uintptr_t address)
+/* Finds what is known of the block whose pages the address lies in. */
+static bool block_around(const struct guard_tool *guard, uintptr_t address, struct live_block *block)
 {
     const struct span *span = pagemap_find((const void *)address);
     if (span == NULL || cairn_pool_of((const void *)span->base) != guard->pool)
-        return NULL;
-    return span->free; /* as pool/guard.c uses the field */
+        return false;
+    bool is_live = span->carved != 0; /* as pool/guard.c uses the fields */
+    if (!live_take(guard->known, span->free, block))
+        return false;
+    (void)live_put(guard->known, block);
+    return is_live == ((block->tag & IS_FREED) == 0);
 }
 
 static void on_fault(uintptr_t address)
@@ -73,11 +81,9 @@ static void on_fault(uintptr_t address)
     for (unsigned i = 0; i < GUARDS_MAX; i++) {
         struct guard_tool *guard = load_acquire(&guards[i]); /* pairs with guard_make */
         struct live_block block;
-        void *start = guard != NULL ? block_around(guard, address) : NULL;
-        if (start == NULL || !live_take(&guard->known, start, &block))
+        if (guard == NULL || !block_around(guard, address, &block))
             continue;
         say_fault(guard, address, &block);
-        (void)live_put(&guard->known, &block);
         return;
     }
 }
@@ -103,7 +109,7 @@ static void *guarded(struct guard_tool *guard, const cairn_call *call, size_t al
         return NULL;
     size_t usable = cairn_pool_usable_size(guard->pool, block);
     memset(block + size, FILL, usable - size);
-    (void)live_put(&guard->known, &(struct live_block){(uintptr_t)block, size, place_of(call)->id, 0});
+    (void)live_put(guard->known, &(struct live_block){(uintptr_t)block, size, place_of(call)->id, 0});
     add_relaxed(&guard->placed, 1);
     return block;
 }
@@ -129,15 +135,27 @@ static void check_fill(const struct guard_tool *guard, const struct live_block *
         }
 }
 
+/* By a call that the tool does not see, or that give_back has noted. */
+static void on_pool_free(void *context, const void *block)
+{
+    struct live *known = context;
+    struct live_block of;
+    if (!live_take(known, block, &of))
+        return;
+    if ((of.tag & IS_FREED) == 0)
+        of.tag = IS_FREED; /* elsewhere */
+    (void)live_put(known, &of);
+}
+
 /* The pool finds a second free, and says so. */
 static void give_back(struct guard_tool *guard, const cairn_call *call, void *block)
 {
     struct live_block known;
-    if (live_take(&guard->known, block, &known)) {
+    if (live_take(guard->known, block, &known)) {
         if ((known.tag & IS_FREED) == 0)
             check_fill(guard, &known);
         known.tag = place_of(call)->id << 1 | IS_FREED;
-        (void)live_put(&guard->known, &known);
+        (void)live_put(guard->known, &known);
     }
     cairn_pool_free(guard->pool, block);
 }
@@ -199,9 +217,9 @@ static size_t on_usable_size(void *context, const cairn_call *call, const void *
     if (!is_mine(guard, block))
         return cairn_below_usable_size(call, block);
     size_t usable = cairn_pool_usable_size(guard->pool, block); /* reports a block that was freed */
-    if (!live_take(&guard->known, block, &known))
+    if (!live_take(guard->known, block, &known))
         return usable;
-    (void)live_put(&guard->known, &known);
+    (void)live_put(guard->known, &known);
     return known.size;
 }
 
@@ -226,12 +244,23 @@ static void guard_fork(struct cairn_tool *tool, enum tool_fork when)
 {
     struct guard_tool *guard = (struct guard_tool *)tool;
     if (when == TOOL_FORK_BEFORE)
-        live_before_fork(&guard->known);
+        live_before_fork(guard->known);
     else
-        live_after_fork(&guard->known);
+        live_after_fork(guard->known);
 }
 
-/* A pool with blocks in use stays: the program may still free them. */
+static size_t known_bytes(void)
+{
+    return align_up(sizeof(struct live), os_page_size());
+}
+
+static void drop_known(struct guard_tool *guard)
+{
+    live_release(guard->known);
+    (void)os_unmap(guard->known, known_bytes());
+}
+
+/* A pool with blocks in use stays, with what is known of them: the program may still free them. */
 static bool guard_end(struct cairn_tool *tool)
 {
     struct guard_tool *guard = (struct guard_tool *)tool;
@@ -240,9 +269,10 @@ static bool guard_end(struct cairn_tool *tool)
         struct guard_tool *expected = guard;
         (void)cas_acq_rel(&guards[i], &expected, NULL);
     }
-    if (cairn_pool_stats(guard->pool, &stats) == 0 && stats.live_blocks == 0)
+    if (cairn_pool_stats(guard->pool, &stats) == 0 && stats.live_blocks == 0) {
         cairn_pool_destroy(guard->pool);
-    live_release(&guard->known);
+        drop_known(guard);
+    }
     return true;
 }
 
@@ -280,14 +310,21 @@ struct cairn_tool *guard_make(const cairn_guard_config *given)
         .limit = config.limit != 0 ? config.limit : LIMIT_DEFAULT,
     };
     guard->pool = cairn_pool_create(&pool);
-    if (guard->pool == NULL) {
+    guard->known = os_map(NULL, known_bytes());
+    if (guard->pool == NULL || guard->known == NULL) {
+        int error = guard->pool == NULL ? os_errno_get() : ENOMEM;
+        if (guard->known != NULL)
+            (void)os_unmap(guard->known, known_bytes());
+        cairn_pool_destroy(guard->pool);
         tool_release(&guard->tool);
-        return NULL; /* errno and words are the pool's */
+        return thread_fail(error, "there is no memory for the guard's pool");
     }
-    live_init(&guard->known);
+    live_init(guard->known);
+    pool_guard_watch(guard->pool, on_pool_free, guard->known);
     guard->every = config.every;
     if (!announce(guard)) {
         cairn_pool_destroy(guard->pool);
+        drop_known(guard);
         tool_release(&guard->tool);
         return thread_fail(ENOSPC, "as many guards as there may be are in place");
     }

@@ -29,6 +29,8 @@ struct guard {
     struct lock lock;          /* of the queue and the spans' fields */
     struct span *first, *last; /* freed spans, oldest first */
     size_t queued_pages;
+    void (*freed)(void *context, const void *block); /* pool_guard_watch; NULL: nobody wants to know */
+    void *freed_context;
 };
 
 _Static_assert(sizeof(struct guard) <= POOL_STATE_SIZE, "the state has its place behind the handle");
@@ -46,7 +48,15 @@ static enum error guard_open(struct cairn_pool *pool, const cairn_pool_config *g
     guard->lock = (struct lock){.rank = LOCK_RANK_POOL};
     guard->first = guard->last = NULL;
     guard->queued_pages = 0;
+    guard->freed = NULL;
     return OK;
+}
+
+void pool_guard_watch(struct cairn_pool *pool, void (*freed)(void *context, const void *block), void *context)
+{
+    struct guard *guard = pool->state;
+    guard->freed_context = context;
+    guard->freed = freed;
 }
 
 /* ---- Blocks -------------------------------------------------------------------------------------- */
@@ -139,6 +149,8 @@ static void *guard_alloc(struct cairn_pool *pool, size_t align, size_t size, boo
 static void guard_free(struct cairn_pool *pool, const char *call, void *block, size_t size)
 {
     struct guard *guard = pool->state;
+    if (guard->freed != NULL)
+        guard->freed(guard->freed_context, block);
     lock_take(&guard->lock);
     struct span *span = span_of(pool, call, block);
     if (size != SIZE_MAX && align_up(size_max(size, 1), pool->alignment) > guard_size_of(span))

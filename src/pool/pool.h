@@ -86,6 +86,11 @@ struct pool_ops {
 
 extern const struct pool_ops pool_slab, pool_guard, pool_fit, pool_fixed, pool_stack;
 
+/* guard.c: from now on `freed` is told of each block of a guarded pool before it is freed, by whatever call, and of
+ * pointers that are none, with no lock held.  Before the pool is used; `context` must last as long as the pool. */
+void pool_guard_watch(struct cairn_pool *pool, void (*freed)(void *context, const void *block),
+                      void *context);
+
 struct cairn_pool {
     uint64_t id; /* a multiple of POOL_ID_STEP, never used twice; changes at reset; POOL_DESTROYED; atomic */
     const struct pool_ops *ops;

@@ -1,6 +1,6 @@
 // timeout: 60
-/* tools_load.c - all ready interfaces at once, started and stopped in any order, while threads allocate, hand blocks to one
- * another, fork and end. */
+/* tools_load.c - all ready interfaces at once, for the calls of hooks.h or for all calls, started and stopped in any order,
+ * while threads allocate by both kinds, hand blocks to one another, fork and end. */
 #include "stress.h"
 
 #include <cairn/tools.h>
@@ -10,12 +10,31 @@ enum { THREADS = 10, BOXES = 128 };
 static _Atomic(struct stress_block *) boxes[BOXES];
 static atomic_ullong starts;
 
+static void *get(uint64_t *seed, size_t size)
+{
+    switch (check_below(seed, 8)) {
+    case 0: return cairn_calloc_here(1, size);
+    case 1: return cairn_calloc(1, size);
+    case 2: return cairn_aligned_alloc_here(256, size);
+    case 3: return cairn_aligned_alloc(64, size);
+    case 4:
+    case 5: return cairn_malloc_here(size);
+    default: return cairn_malloc(size);
+    }
+}
+
+static void give(uint64_t *seed, void *block)
+{
+    if (check_below(seed, 2) == 0)
+        cairn_free(block);
+    else
+        cairn_free_here(block);
+}
+
 static struct stress_block *make(uint64_t *seed)
 {
     size_t size = sizeof(struct stress_block) + check_random_size(seed, 1500);
-    struct stress_block *block = check_below(seed, 3) == 0   ? cairn_calloc_here(1, size)
-                                 : check_below(seed, 5) == 0 ? cairn_aligned_alloc_here(256, size)
-                                                             : cairn_malloc_here(size);
+    struct stress_block *block = get(seed, size);
     if (block != NULL) /* the injector and the limits are at work */
         stress_fill(block, size, check_random(seed));
     return block;
@@ -27,7 +46,8 @@ static struct stress_block *change(struct stress_block *block, uint64_t *seed)
     size_t size = sizeof *block + check_random_size(seed, 1500);
     uint64_t key = block->key;
     size_t kept = (size < block->size ? size : block->size) - sizeof *block;
-    struct stress_block *moved = cairn_realloc_here(block, size);
+    struct stress_block *moved =
+        check_below(seed, 2) == 0 ? cairn_realloc(block, size) : cairn_realloc_here(block, size);
     if (moved == NULL) {
         stress_verify(block); /* as it was */
         return block;
@@ -46,11 +66,11 @@ static void *allocating(void *number)
             block = change(block, &seed);
         if (block != NULL)
             stress_verify(block);
-        cairn_free_here(block);
+        give(&seed, block);
         block = atomic_exchange(&boxes[check_below(&seed, BOXES)], make(&seed));
         if (block != NULL)
             stress_verify(block);
-        cairn_free_here(block);
+        give(&seed, block);
     }
     return NULL;
 }
@@ -59,12 +79,13 @@ static cairn_tool *start(uint64_t *seed)
 {
     char path[64];
     snprintf(path, sizeof path, "/tmp/cairn-tools-load-%d", (int)getpid());
-    cairn_leaks_config leaks = {.struct_size = sizeof leaks};
+    unsigned flags = CAIRN_TOOL_QUIET | (check_below(seed, 2) == 0 ? CAIRN_TOOL_ALL_CALLS : 0);
+    cairn_leaks_config leaks = {.struct_size = sizeof leaks, .flags = flags};
     cairn_faults_config faults = {
-        .struct_size = sizeof faults, .flags = CAIRN_TOOL_QUIET, .probability = 0.1, .seed = *seed};
-    cairn_limits_config limits = {.struct_size = sizeof limits, .flags = CAIRN_TOOL_QUIET, .bytes = 30000};
-    cairn_guard_config guard = {.struct_size = sizeof guard, .every = 50, .limit = 4 << 20};
-    cairn_tracing_config tracing = {.struct_size = sizeof tracing, .output = path};
+        .struct_size = sizeof faults, .flags = flags, .probability = 0.1, .seed = *seed};
+    cairn_limits_config limits = {.struct_size = sizeof limits, .flags = flags, .bytes = 30000};
+    cairn_guard_config guard = {.struct_size = sizeof guard, .flags = flags, .every = 50, .limit = 4 << 20};
+    cairn_tracing_config tracing = {.struct_size = sizeof tracing, .flags = flags, .output = path};
     cairn_tool *tool;
     switch (check_below(seed, 5)) {
     case 0: tool = cairn_leaks_start(&leaks); break;
@@ -84,7 +105,7 @@ static void fork_once(uint64_t *seed)
     pid_t child = fork();
     if (child == 0) {
         for (int i = 0; i < 20; i++)
-            cairn_free_here(make(seed));
+            give(seed, make(seed));
         cairn_tool *tool = cairn_leaks_start(NULL);
         _exit(tool != NULL && cairn_tool_stop(tool) == 0 ? 0 : 1);
     }
