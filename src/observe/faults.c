@@ -121,12 +121,12 @@ static void print_repetition(struct printer *p, const struct faults *faults, con
     char filters[3 * TOOL_TEXT_MAX + 64], conf[sizeof filters + 128];
     bool all = (faults->tool.flags & CAIRN_TOOL_ALL_CALLS) != 0;
     filters_of(filters, sizeof filters, &faults->tool.where, all);
-    print_to_buffer(conf, sizeof conf, "CAIRN_CONF=%s%s", setting, filters);
+    print_to_buffer(conf, sizeof conf, "%s%s", setting, filters);
     if (!all) {
-        print(p, " with %s", conf);
+        print(p, " with CAIRN_CONF=%s", conf);
         return;
     }
-    print(p, ": ");
+    print(p, ": CAIRN_CONF="); /* outside of quotes, or the shell would take it for a command's name */
     print_word(p, conf);
     if (faults->preload[0] != 0) {
         print(p, " LD_PRELOAD=");
