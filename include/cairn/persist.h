@@ -288,6 +288,9 @@ typedef void cairn_trace(cairn_tracer *tracer, const void *block, size_t size, v
 /* `address`, anywhere in a block (NULL: nothing), is reachable. */
 CAIRN_API void cairn_trace_to(cairn_tracer *tracer, const void *address);
 
+/* Told by work that takes long, some hundred times in all, how much of it is done; may call nothing of the pool. */
+typedef void cairn_progress(uint64_t done, uint64_t all, void *context);
+
 typedef struct cairn_leaks_config {
     size_t struct_size;
     cairn_trace *
@@ -298,6 +301,8 @@ typedef struct cairn_leaks_config {
         visit; /* called for each unreachable block; nonzero: free it.  NULL: they are only counted.  May call
                          * nothing else on the pool */
     void *visit_context;
+    cairn_progress *progress; /* NULL: nobody wants to know */
+    void *progress_context;
 } cairn_leaks_config;
 
 typedef struct cairn_leaks {
@@ -346,12 +351,14 @@ typedef struct cairn_file_check {
     size_t struct_size;
     cairn_fault *fault; /* NULL: they are only counted */
     void *fault_context;
-    int is_closed;       /* out: closed properly; if not, the next open recovers it */
-    uint64_t faults;     /* out */
-    uint64_t blocks;     /* out: live ones */
-    uint64_t bytes;      /* out: in them */
-    uint64_t pages;      /* out: looked at */
-    uint64_t calls_open; /* out: malloc_to and its like that were interrupted */
+    int is_closed;            /* out: closed properly; if not, the next open recovers it */
+    uint64_t faults;          /* out */
+    uint64_t blocks;          /* out: live ones */
+    uint64_t bytes;           /* out: in them */
+    uint64_t pages;           /* out: looked at */
+    uint64_t calls_open;      /* out: malloc_to and its like that were interrupted */
+    cairn_progress *progress; /* NULL: nobody wants to know */
+    void *progress_context;
 } cairn_file_check;
 
 /* Checks a pool file without opening it as one: never writes, never crashes, whatever the file holds.  `layout`: as for

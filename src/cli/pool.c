@@ -5,8 +5,6 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 /* ---- Actions and options -------------------------------------------------------------------------- */
 
@@ -17,28 +15,37 @@ static const struct action {
     int (*run)(const struct pool_request *request);
     const char *summary;
 } actions[] = {
-    {"create", "smLMr", false, pool_create, "make a pool in a new file"},
+    {"create", "smLMrP", false, pool_create, "make a pool in a new file"},
     {"info", "", false, pool_info, "what the file's header says; reads nothing else"},
-    {"check", "L", false, pool_check, "check all of the file's structure; never writes"},
+    {"check", "LP", false, pool_check, "check all of the file's structure; never writes"},
     {"stat", "", false, pool_stat, "what is live in the pool, and its checkpoints"},
-    {"dump", "b", false, pool_dump, "header, roots and spans; with --blocks every live block"},
-    {"map", "cgp", false, pool_map, "draw the pool's pages: used, free, fragmentation per size"},
-    {"recover", "tk", false, pool_recover, "bring a pool that was not closed in order, and close it"},
-    {"leaks", "f", false, pool_leaks, "find blocks that no root leads to"},
-    {"grow", "", true, pool_grow, "give the pool SIZE bytes of disk in all"},
-    {"export", "o", false, pool_export, "write every live block as a line of JSON"},
+    {"dump", "bP", false, pool_dump, "header, roots and spans; with --blocks every live block"},
+    {"map", "cgpP", false, pool_map, "draw the pool's pages: used, free, fragmentation per size"},
+    {"recover", "tkP", false, pool_recover, "bring a pool that was not closed in order, and close it"},
+    {"leaks", "fP", false, pool_leaks, "find blocks that no root leads to"},
+    {"grow", "P", true, pool_grow, "give the pool SIZE bytes of disk in all"},
+    {"export", "oP", false, pool_export, "write every live block as a line of JSON"},
 };
 #define ACTION_COUNT (sizeof actions / sizeof actions[0])
 
 static const struct option options[] = {
-    {"size", required_argument, NULL, 's'},    {"max-size", required_argument, NULL, 'm'},
-    {"layout", required_argument, NULL, 'L'},  {"mode", required_argument, NULL, 'M'},
-    {"relocatable", no_argument, NULL, 'r'},   {"blocks", no_argument, NULL, 'b'},
-    {"columns", required_argument, NULL, 'c'}, {"svg", required_argument, NULL, 'g'},
-    {"png", required_argument, NULL, 'p'},     {"trust", no_argument, NULL, 't'},
-    {"rollback", no_argument, NULL, 'k'},      {"free", no_argument, NULL, 'f'},
-    {"output", required_argument, NULL, 'o'},  {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+    {"size", required_argument, NULL, 's'},
+    {"max-size", required_argument, NULL, 'm'},
+    {"layout", required_argument, NULL, 'L'},
+    {"mode", required_argument, NULL, 'M'},
+    {"relocatable", no_argument, NULL, 'r'},
+    {"blocks", no_argument, NULL, 'b'},
+    {"columns", required_argument, NULL, 'c'},
+    {"svg", required_argument, NULL, 'g'},
+    {"png", required_argument, NULL, 'p'},
+    {"trust", no_argument, NULL, 't'},
+    {"rollback", no_argument, NULL, 'k'},
+    {"free", no_argument, NULL, 'f'},
+    {"output", required_argument, NULL, 'o'},
+    {"json", no_argument, NULL, 'j'},
+    {"progress", no_argument, NULL, 'P'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 static void print_help(FILE *out)
@@ -61,6 +68,8 @@ static void print_help(FILE *out)
         "  --rollback        recover: back to the last checkpoint, whatever was stored since\n"
         "  --free            leaks: free them\n"
         "  --output OUT      export: where to; default: standard output\n"
+        "  --progress        create, check, dump, map, recover, leaks, grow, export: say how far it is on standard error, though\n"
+        "                    that is no terminal; on one it is said after half a second anyway\n"
         "  --json            everything as JSON\n"
         "  -h, --help        this text\n"
         "\nExit status: 0; 1 check: faults, or not closed properly; leaks: there are some; 2 wrong arguments;\n"
@@ -129,6 +138,7 @@ static bool set_option(struct pool_request *request, int letter, const char *val
     case 't': request->trust = true; break;
     case 'k': request->rollback = true; break;
     case 'f': request->free = true; break;
+    case 'P': request->progress = true; break;
     default: request->json = true; break;
     }
     return true;
@@ -239,36 +249,4 @@ cairn_pool *pool_open_to_read(const struct pool_request *request)
     if (pool == NULL)
         (void)pool_failed(request);
     return pool;
-}
-
-/* ---- Progress ------------------------------------------------------------------------------------- */
-
-static double now(void)
-{
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-void progress_begin(struct progress *progress, const char *doing, uint64_t all)
-{
-    *progress = (struct progress){doing, all, isatty(STDERR_FILENO) ? now() : -1, 0};
-}
-
-void progress_step(struct progress *progress, uint64_t done)
-{
-    if (progress->begin < 0)
-        return;
-    double time = now();
-    if (time - progress->begin < 0.5 || time - progress->shown < 0.1)
-        return;
-    progress->shown = time;
-    double share = progress->all > 0 ? (double)done / (double)progress->all : 1;
-    fprintf(stderr, "\r%s %3.0f %%", progress->doing, 100 * (share < 1 ? share : 1));
-}
-
-void progress_end(struct progress *progress)
-{
-    if (progress->begin >= 0 && progress->shown > 0)
-        fputs("\r\033[K", stderr);
 }

@@ -1,6 +1,7 @@
 /* pool.h - what the files of `cairn pool` share.
  *
- *   pool.c        arguments, help, the table of actions, messages, numbers, progress
+ *   pool.c        arguments, help, the table of actions, messages, numbers
+ *   pool_progress.c  how far long work is
  *   pool_make.c   create, grow, recover
  *   pool_show.c   info, stat
  *   pool_check.c  check, leaks
@@ -14,6 +15,8 @@
 
 #include <cairn/persist.h>
 #include <jansson.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -23,7 +26,7 @@ enum { STATUS_FOUND = 1 }; /* of check and leaks: there is something wrong */
 struct pool_request {
     const char *file;
     const char *argument; /* the second one, NULL: none */
-    bool json, relocatable, trust, rollback, free, blocks;
+    bool json, relocatable, trust, rollback, free, blocks, progress;
     uint64_t size, max_size;
     unsigned mode, columns;
     const char *layout, *svg, *png, *output;
@@ -60,14 +63,23 @@ bool pool_read_info(const struct pool_request *request, cairn_file_info *info);
 /* Opens it for reading, recovered in memory if need be; NULL after a message. */
 cairn_pool *pool_open_to_read(const struct pool_request *request);
 
-/* Long work on a terminal: "FILE: checking 40 %" on standard error, after half a second, at most ten times a second. */
+/* How far long work is: "FILE: checking 40 %", see pool_progress.c.  With `all` 0 how long it has taken. */
 struct progress {
-    const char *doing;
+    const char *file, *doing;
     uint64_t all;
-    double begin, shown;
+    _Atomic uint64_t done;
+    bool is_asked_for, on_terminal, is_ticking;
+    bool over, shown; /* under `lock` */
+    double begin;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t change;
 };
-void progress_begin(struct progress *progress, const char *doing, uint64_t all);
+#define PROGRESS_PARTS 10000 /* `all` where the library says what there is */
+void progress_begin(struct progress *progress, const struct pool_request *request, const char *doing,
+                    uint64_t all);
 void progress_step(struct progress *progress, uint64_t done);
+void progress_of(uint64_t done, uint64_t all, void *progress); /* a cairn_progress */
 void progress_end(struct progress *progress);
 
 /* Pages of a pool, from what cairn_pool_file_walk says. */
@@ -81,6 +93,7 @@ struct page_map {
         uint64_t spans, bytes, blocks, live;
     } * classes;
     size_t class_count;
+    struct progress progress; /* while it is made */
 };
 bool page_map_make(const struct pool_request *request, const cairn_file_info *info, struct page_map *map);
 void page_map_drop(struct page_map *map);

@@ -1,6 +1,7 @@
 /* pool_check.c - cairn pool check and leaks: exit status 1 when something is found. */
 #include "pool.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -29,8 +30,17 @@ static int note_fault(uint64_t offset, const char *text, void *context)
 int pool_check(const struct pool_request *request)
 {
     struct faults faults = {request->json ? json_array() : NULL, 0};
-    cairn_file_check check = {.struct_size = sizeof check, .fault = note_fault, .fault_context = &faults};
+    struct progress progress;
+    cairn_file_check check = {.struct_size = sizeof check,
+                              .fault = note_fault,
+                              .fault_context = &faults,
+                              .progress = progress_of,
+                              .progress_context = &progress};
+    progress_begin(&progress, request, "checking", PROGRESS_PARTS);
     int result = cairn_pool_check_file(request->file, request->layout, &check);
+    int error = errno;
+    progress_end(&progress);
+    errno = error;
     if (result < 0) {
         json_decref(faults.array);
         return pool_failed(request);
@@ -103,14 +113,23 @@ static int say_leaks(const struct pool_request *request, struct leak_list *list,
 int pool_leaks(const struct pool_request *request)
 {
     struct leak_list list = {request, request->json ? json_array() : NULL, 0};
-    cairn_leaks_config config = {.struct_size = sizeof config, .visit = note_leak, .visit_context = &list};
+    struct progress progress;
+    cairn_leaks_config config = {.struct_size = sizeof config,
+                                 .visit = note_leak,
+                                 .visit_context = &list,
+                                 .progress = progress_of,
+                                 .progress_context = &progress};
     cairn_leaks leaks = {.struct_size = sizeof leaks};
     cairn_pool *pool = request->free ? cairn_pool_open(request->file, NULL) : pool_open_to_read(request);
     if (pool == NULL) {
         json_decref(list.array);
         return request->free ? pool_failed(request) : STATUS_TROUBLE;
     }
-    int failed = cairn_pool_leaks(pool, &config, &leaks) != 0 ? pool_failed(request) : 0;
+    progress_begin(&progress, request, "looking for leaks", PROGRESS_PARTS);
+    int result = cairn_pool_leaks(pool, &config, &leaks), error = errno;
+    progress_end(&progress);
+    errno = error;
+    int failed = result != 0 ? pool_failed(request) : 0;
     if (cairn_pool_close(pool) != 0)
         failed = pool_failed(request);
     if (failed == 0)

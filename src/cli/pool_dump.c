@@ -18,12 +18,14 @@
 
 struct dump {
     json_t *spans, *blocks; /* NULL: printed */
-    bool all;
+    uint64_t data;          /* offset of the first page */
+    struct progress progress;
 };
 
 static int dump_span(const cairn_file_span *span, void *context)
 {
     struct dump *dump = context;
+    progress_step(&dump->progress, span->offset + span->bytes - dump->data);
     if (dump->spans == NULL) {
         printf("span  %12" PRIu64 "  %8s  blocks of %" PRIu64 ": %" PRIu64 " of %" PRIu64 " live\n",
                span->offset, pool_bytes(span->bytes), span->block_size, span->live, span->blocks);
@@ -49,14 +51,23 @@ static int dump_block(uint64_t offset, size_t size, void *context)
 
 int pool_dump(const struct pool_request *request)
 {
-    struct dump dump = {request->json ? json_array() : NULL, request->json ? json_array() : NULL,
-                        request->blocks};
+    cairn_file_info info;
+    struct dump dump = {.spans = request->json ? json_array() : NULL,
+                        .blocks = request->json ? json_array() : NULL};
     struct pool_request plain = *request;
     plain.json = false;
     int status = request->json ? 0 : pool_info(&plain);
-    if (status == 0 &&
-        cairn_pool_file_walk(request->file, dump_span, request->blocks ? dump_block : NULL, &dump) != 0)
-        status = pool_failed(request);
+    if (status == 0 && !pool_read_info(request, &info))
+        status = STATUS_TROUBLE;
+    if (status == 0) {
+        dump.data = info.data;
+        progress_begin(&dump.progress, request, "reading", info.pages_touched * 4096);
+        int walked =
+            cairn_pool_file_walk(request->file, dump_span, request->blocks ? dump_block : NULL, &dump);
+        progress_end(&dump.progress);
+        if (walked != 0)
+            status = pool_failed(request);
+    }
     if (!request->json)
         return status != 0 ? status : pool_done(0);
     if (status == 0) {
@@ -139,7 +150,7 @@ static bool write_export(const struct pool_request *request, cairn_pool *pool, c
     cairn_stats stats = {.struct_size = sizeof stats};
     struct export export = {.out = out, .base = (uintptr_t)cairn_pool_file_base(pool)};
     (void)cairn_pool_stats(pool, &stats);
-    progress_begin(&export.progress, "exporting", stats.live);
+    progress_begin(&export.progress, request, "exporting", stats.live);
     write_first_line(&export, pool, info);
     int walked = cairn_pool_walk(pool, export_block, &export);
     progress_end(&export.progress);

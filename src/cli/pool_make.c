@@ -5,13 +5,24 @@
 #include <inttypes.h>
 #include <string.h>
 
-static int close_and_say(const struct pool_request *request, cairn_pool *pool, json_t *object,
-                         const char *text)
+/* As pool_failed, when what `progress` tells of is over. */
+static int failed(const struct pool_request *request, struct progress *progress)
+{
+    int error = errno;
+    progress_end(progress);
+    errno = error;
+    return pool_failed(request);
+}
+
+/* Closing writes what changed, which is a part of the work. */
+static int close_and_say(const struct pool_request *request, struct progress *progress, cairn_pool *pool,
+                         json_t *object, const char *text)
 {
     if (cairn_pool_close(pool) != 0) {
         json_decref(object);
-        return pool_failed(request);
+        return failed(request, progress);
     }
+    progress_end(progress);
     if (request->json)
         return pool_print_json(object, 0);
     json_decref(object);
@@ -29,36 +40,39 @@ int pool_create(const struct pool_request *request)
         .max_size = request->max_size,
         .layout = request->layout,
     };
+    struct progress progress;
     if (request->size == 0) {
         complain("pool create needs --size");
         return STATUS_USAGE;
     }
+    progress_begin(&progress, request, "creating", 0);
     cairn_pool *pool = cairn_pool_create_at(request->file, &config);
     if (pool == NULL)
-        return pool_failed(request);
+        return failed(request, &progress);
     json_t *object =
         json_pack("{s:o, s:I}", "file", json_text(request->file), "size", (json_int_t)request->size);
     char *text = text_of("made, %s", pool_bytes(request->size));
-    int status = close_and_say(request, pool, object, text);
-    return status;
+    return close_and_say(request, &progress, pool, object, text);
 }
 
 int pool_grow(const struct pool_request *request)
 {
     uint64_t size;
+    struct progress progress;
     if (!pool_parse_size(request->argument, &size)) {
         complain("pool grow: not a size: '%s'", request->argument);
         return STATUS_USAGE;
     }
+    progress_begin(&progress, request, "growing", 0);
     cairn_pool *pool = cairn_pool_open(request->file, NULL);
     if (pool == NULL)
-        return pool_failed(request);
+        return failed(request, &progress);
     if (cairn_pool_grow(pool, size) != 0) {
-        int status = pool_failed(request);
+        int status = failed(request, &progress);
         return cairn_pool_close(pool) == 0 ? status : pool_failed(request);
     }
     json_t *object = json_pack("{s:o, s:I}", "file", json_text(request->file), "size", (json_int_t)size);
-    return close_and_say(request, pool, object, text_of("grown to %s", pool_bytes(size)));
+    return close_and_say(request, &progress, pool, object, text_of("grown to %s", pool_bytes(size)));
 }
 
 static const char *const found_names[] = {"closed", "killed", "power cut", "trusted"};
@@ -97,24 +111,24 @@ int pool_recover(const struct pool_request *request)
 {
     cairn_recovery found = {.struct_size = sizeof found};
     cairn_file_config config = {.struct_size = sizeof config, .flags = request->trust ? CAIRN_FILE_TRUST : 0};
+    struct progress progress;
     if (request->trust && request->rollback) {
         complain("--trust and --rollback exclude each other");
         return STATUS_USAGE;
     }
+    progress_begin(&progress, request, "recovering", 0);
     if (request->rollback && cairn_pool_rollback(request->file) != 0)
-        return pool_failed(request);
+        return failed(request, &progress);
     cairn_pool *pool = cairn_pool_open(request->file, &config);
-    if (pool == NULL)
-        return pool_failed(request);
-    if (cairn_pool_recovery(pool, &found) != 0)
-        return pool_failed(request);
+    if (pool == NULL || cairn_pool_recovery(pool, &found) != 0)
+        return failed(request, &progress);
     if (request->rollback) {
         cairn_checkpoint_stats stats = {.struct_size = sizeof stats};
         found.found = CAIRN_WAS_POWER_CUT;
         found.generation = cairn_pool_checkpoint_stats(pool, &stats) == 0 ? stats.generation : 0;
-        return close_and_say(request, pool, recovery_object(&found),
+        return close_and_say(request, &progress, pool, recovery_object(&found),
                              text_of("back at checkpoint %" PRIu64 ": %" PRIu64 " live blocks, %s",
                                      found.generation, found.blocks, pool_bytes(found.bytes)));
     }
-    return close_and_say(request, pool, recovery_object(&found), recovery_text(&found));
+    return close_and_say(request, &progress, pool, recovery_object(&found), recovery_text(&found));
 }

@@ -29,6 +29,7 @@ enum { CLASSES_MAX = 254 };
 static int note_span(const cairn_file_span *span, void *context)
 {
     struct page_map *map = context;
+    progress_step(&map->progress, span->offset + span->bytes - map->data);
     bool large = span->blocks == 1 && span->block_size == span->bytes;
     if (span->offset < map->data || map->class_count >= CLASSES_MAX)
         return 0;
@@ -60,7 +61,10 @@ bool page_map_make(const struct pool_request *request, const cairn_file_info *in
     map->used = allocate(info->pages + 1, 1);
     map->kind = allocate(info->pages + 1, 1);
     map->classes = allocate(CLASSES_MAX + 1, sizeof *map->classes);
-    if (cairn_pool_file_walk(request->file, note_span, NULL, map) != 0) {
+    progress_begin(&map->progress, request, "reading", map->touched * 4096);
+    int walked = cairn_pool_file_walk(request->file, note_span, NULL, map);
+    progress_end(&map->progress);
+    if (walked != 0) {
         (void)pool_failed(request);
         page_map_drop(map);
         return false;

@@ -257,10 +257,21 @@ static uint64_t check_page(struct checker *checker, uint64_t page, uint64_t word
     return descriptor.pages;
 }
 
+#define PARTS 512 /* in which progress is told */
+
+static void tell(const struct checker *checker, uint64_t page, uint64_t *told)
+{
+    if (checker->out->progress == NULL || page < *told)
+        return;
+    checker->out->progress(page, checker->capacity, checker->out->progress_context);
+    *told = page + checker->capacity / PARTS;
+}
+
 static void check_pages(struct checker *checker)
 {
-    uint64_t word;
+    uint64_t word, told = 0;
     for (uint64_t page = 0, first = 0; page < checker->capacity && goes_on(checker);) {
+        tell(checker, page, &told);
         if (!read_word(checker, page, &word))
             return;
         if (word == 0 && ++page < checker->capacity)

@@ -126,14 +126,30 @@ static char *next_block(struct cairn_tracer *tracer)
     return tracer->file->pages + bit * UNIT;
 }
 
+#define PARTS 512 /* in which progress is told */
+
+/* All is done when all that is live has been reached. */
+static void tell(const struct cairn_tracer *tracer, uint64_t live, uint64_t *told)
+{
+    const cairn_leaks_config *config = tracer->config;
+    if (config->progress == NULL || tracer->out->reached_bytes < *told)
+        return;
+    config->progress(tracer->out->reached_bytes, live, config->progress_context);
+    *told = tracer->out->reached_bytes + live / PARTS;
+}
+
 static void trace(struct cairn_tracer *tracer)
 {
     struct found_block block;
     char name[FORMAT_NAME_MAX], *base;
+    uint64_t told = 0;
+    cairn_stats stats = {.struct_size = sizeof stats};
+    (void)cairn_pool_stats(tracer->file->pool, &stats);
     reach(tracer, (uintptr_t)roots_main(tracer->file));
     for (size_t i = 0; i < FORMAT_NAMES; i++)
         reach(tracer, (uintptr_t)roots_at(tracer->file, i, name));
     while ((base = next_block(tracer)) != NULL) {
+        tell(tracer, stats.live, &told);
         if (!find_block(tracer, (uintptr_t)base, &block))
             continue;
         if (tracer->config->trace != NULL)

@@ -205,6 +205,46 @@ static void test_wrong_use(void **state)
     CHECK(cairn_pool_close(pool) == 0);
 }
 
+struct told {
+    unsigned count;
+    uint64_t last, all;
+};
+
+static void note_progress(uint64_t done, uint64_t all, void *context)
+{
+    struct told *told = context;
+    CHECK(done >= told->last && all > 0 && (told->count == 0 || all == told->all));
+    *told = (struct told){told->count + 1, done, all};
+}
+
+/* A search for leaks and a check say how far they are: again and again, nearly to the end, never back. */
+static void test_progress(void **state)
+{
+    (void)state;
+    struct told searched = {0}, checked = {0};
+    cairn_pool *pool = make(0);
+    void **last = NULL;
+    for (int i = 0; i < 5000; i++) {
+        void **next = block(pool, 4000);
+        *next = last;
+        last = next;
+    }
+    CHECK(cairn_pool_set_root(pool, last) == 0);
+    cairn_leaks_config config = {
+        .struct_size = sizeof config, .progress = note_progress, .progress_context = &searched};
+    CHECK_EQ(find(pool, &config).reached_blocks, 5000);
+    CHECKF(searched.count > 100 && searched.count < 1000 && searched.last > searched.all / 100 * 98,
+           "told %u times, last %llu of %llu", searched.count, (unsigned long long)searched.last,
+           (unsigned long long)searched.all);
+    CHECK(cairn_pool_close(pool) == 0);
+    cairn_file_check check = {
+        .struct_size = sizeof check, .progress = note_progress, .progress_context = &checked};
+    CHECK(cairn_pool_check_file(path, NULL, &check) == 1 && check.blocks == 5000);
+    CHECKF(checked.count > 100 && checked.count < 1000 && checked.last > checked.all / 100 * 98,
+           "told %u times, last %llu of %llu", checked.count, (unsigned long long)checked.last,
+           (unsigned long long)checked.all);
+}
+
 static int tidy(void **state)
 {
     (void)state;
@@ -223,6 +263,7 @@ int main(void)
         cmocka_unit_test_teardown(test_exact, tidy),
         cmocka_unit_test_teardown(test_relocatable, tidy),
         cmocka_unit_test_teardown(test_wrong_use, tidy),
+        cmocka_unit_test_teardown(test_progress, tidy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
