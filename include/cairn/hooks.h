@@ -12,7 +12,8 @@
  *                              top                           bottom: the process heap, if nothing else answers
  *
  * Interfaces may be pushed and removed at any time, while other threads are in the middle of calls.  <cairn/tools.h>
- * has ready ones.  Only the calls of this header see them; malloc, cairn_malloc and the calls on pools do not.
+ * has ready ones.  Only the calls of this header see them; malloc, cairn_malloc and the calls on pools do not, but for
+ * tools that ask for all calls.
  *
  * Common to every call here, unless it says otherwise:
  *   threads   any thread may call anything at any time

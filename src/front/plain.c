@@ -21,7 +21,7 @@ struct hook_slot *passage_enter(cairn_call *call, bool plain)
 void passage_leave(struct hook_slot *slot)
 {
     struct cache *cache = process_cache();
-    if (cache != NULL)
+    if (cache != NULL && cache->inside > 0) /* it may have got one only inside */
         store_relaxed(&cache->inside, cache->inside - 1);
     hooks_leave(slot);
 }

@@ -20,8 +20,8 @@ static struct table *table; /* made by the first call; atomic */
 static struct lock table_lock = {.rank = LOCK_RANK_PLACES};
 
 /* Under table_lock. */
-static uint32_t count;
-static char *piece; /* what is left of the memory for entries and texts */
+static uint32_t count; /* read without it, too */
+static char *piece;    /* what is left of the memory for entries and texts */
 static size_t left;
 
 static size_t bucket_of(const cairn_call *call)
@@ -84,7 +84,7 @@ static const struct place *add(struct table *t, size_t bucket, const cairn_call 
     if (place == NULL)
         return &elsewhere;
     *place = (struct place){
-        .id = ++count,
+        .id = count + 1,
         .line = call->file != NULL ? call->line : 0,
         .file = copy(call->file),
         .func = call->func != NULL ? copy(call->func) : copy_if_any(symbol->function),
@@ -95,6 +95,7 @@ static const struct place *add(struct table *t, size_t bucket, const cairn_call 
         .func_key = call->func,
         .next = t->buckets[bucket],
     };
+    store_relaxed(&count, place->id);
     store_release(&t->by_id[place->id], place); /* pairs with place_by_id */
     store_release(&t->buckets[bucket], place);  /* pairs with place_of */
     return place;
@@ -107,7 +108,8 @@ NOINLINE static const struct place *place_new(const cairn_call *call)
     struct os_symbol symbol;
     symbol.function[0] = symbol.object[0] = 0;
     symbol.offset = 0;
-    if (call->file == NULL)
+    if (call->file == NULL &&
+        load_relaxed(&count) + 1 < PLACES_MAX) /* of those without a place no more is said */
         os_symbol_before(call->address, &symbol);
     lock_take(&table_lock);
     struct table *t = load_relaxed(&table);

@@ -84,9 +84,11 @@ static bool find_function(const struct image *image, uintptr_t at, struct os_sym
     const ElfW(Ehdr) *head = part(image, 0, 1, sizeof *head);
     if (head == NULL || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_ident[EI_CLASS] != ELFCLASS64)
         return false;
+    if (head->e_shoff % sizeof(uint64_t) != 0)
+        return false;
     const ElfW(Shdr) *sections = part(image, head->e_shoff, head->e_shnum, sizeof *sections);
     const ElfW(Shdr) *table = sections != NULL ? symbol_table(sections, head->e_shnum) : NULL;
-    if (table == NULL || table->sh_link >= head->e_shnum)
+    if (table == NULL || table->sh_link >= head->e_shnum || table->sh_offset % sizeof(uint64_t) != 0)
         return false;
     const ElfW(Shdr) *strings = &sections[table->sh_link];
     uint64_t count = table->sh_size / sizeof(ElfW(Sym));
