@@ -12,8 +12,8 @@
  * Reflink (XFS, Btrfs; see take_best)       Journal (any file system)
  *   FICLONE  FILE -> the copy not in use      written pages -> records behind the journal's end
  *   sync the copy                             sync the control file           <- the checkpoint holds from here on
- *   slot: generation + 1, that copy           the same pages -> the copy, no sync
- *   sync the control file  <- holds           from time to time: sync the copy; slot: its generation; journal empty
+ *   slot: generation + 1, that copy           when the journal is full: its pages -> the copy; sync the copy;
+ *   sync the control file  <- holds           slot: the copy's generation; sync the control file; journal empty
  *
  * A clone is a cut through time by itself.  The journal's pages are one when no page was written between being
  * write-protected and the end: pages found written since are taken again, until a look finds none.  So a state is never
@@ -79,11 +79,11 @@ struct checkpoint {
     uint64_t copied;        /* which is the generation that it has then */
     uint64_t journal_limit; /* bytes of journal from which on it is emptied */
     bool copy_broken;       /* the journal cannot be put into the copy: make another */
-    bool known;             /* pages that are neither `pending` nor reported by `watch` equal the copy */
+    bool known; /* pages neither `pending` nor reported by `watch` are as in the last checkpoint */
     struct dirty_watch watch;
     size_t watched[CHECKPOINT_PARTS_MAX]; /* bytes of each part that are watched */
     bool cannot_watch;
-    uint64_t *pending; /* one bit per page: differs from the copy, as far as is known */
+    uint64_t *pending; /* one bit per page: differs from the last checkpoint, as far as is known */
     uint64_t *fresh;   /* one bit per page: to be written in this round */
     char *buffer;      /* a chunk, and twice COMPARE_PAGES pages behind it */
     struct checkpoint_counts counts;

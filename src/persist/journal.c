@@ -5,11 +5,12 @@
  *
  * Bits, one for each page:
  *   fresh    to be written in this round
- *   pending  differs from the copy; cleared when the checkpoint holds, so a failed one loses nothing
- * With `known`, a page that is neither pending nor written since the last look equals the copy.
+ *   pending  differs from the last checkpoint; cleared when the next one holds, so a failed one loses nothing
+ * With `known`, a page that is neither pending nor written since the last look is as in the last checkpoint.
  *
  * The copy gets a record's pages only when the record is on the disk, so whatever part of them comes to the disk, the
- * journal puts it right.  The journal is emptied (restarted) once the copy is on the disk, too. */
+ * journal puts it right.  It gets them late: when the journal is full, or pages are to be compared.  The journal is emptied
+ * (restarted) once the copy is on the disk, too. */
 #include "persist/checkpoint.h"
 
 #include "base/bits.h"
@@ -22,6 +23,10 @@
 
 #define ROUNDS_MAX 8 /* looks at pages that are stored to meanwhile, before EAGAIN */
 #define RANGES 128
+
+/* Pages of a copy that are written at once.  A file system may cache what one call writes as one piece, and look through all
+ * of the piece when a page of it is written later (ext4). */
+#define RUN_PAGES_MAX 16
 
 /* ---- Which pages ---------------------------------------------------------------------------------- */
 
@@ -156,7 +161,9 @@ static const char *write_chunk(struct writer *writer, bool is_last)
 static const char *put_pages(const struct piece *chunk, const char *pages, int copy)
 {
     for (size_t i = 0, run; i < chunk->count; i += run) {
-        for (run = 1; i + run < chunk->count && chunk->pages[i + run] == chunk->pages[i] + run; run++) {}
+        for (run = 1;
+             run < RUN_PAGES_MAX && i + run < chunk->count && chunk->pages[i + run] == chunk->pages[i] + run;
+             run++) {}
         if (!storage_write(copy, pages + i * CHECKPOINT_PAGE, run * CHECKPOINT_PAGE,
                            chunk->pages[i] * CHECKPOINT_PAGE))
             return "the copy of the pool could not be written";
@@ -512,6 +519,18 @@ static const char *take_record(struct checkpoint *checkpoint)
     return NULL;
 }
 
+static bool is_full(const struct checkpoint *checkpoint)
+{
+    return checkpoint->journal_end - JOURNAL_START > checkpoint->journal_limit;
+}
+
+/* Whether the journal has to be in the copy before the next record: pages are compared with it, or the journal could not
+ * be emptied when it was full, and is not to grow for ever. */
+static bool needs_copy(struct checkpoint *checkpoint)
+{
+    return !checkpoint->known || !watch_parts(checkpoint) || is_full(checkpoint);
+}
+
 const char *journal_take(struct checkpoint *checkpoint)
 {
     const char *trouble = set_up(checkpoint);
@@ -519,7 +538,8 @@ const char *journal_take(struct checkpoint *checkpoint)
         return trouble;
     if (checkpoint->slot.way != CHECKPOINT_JOURNAL || checkpoint->copy < 0 || checkpoint->copy_broken)
         return take_copy(checkpoint);
-    trouble = catch_up(checkpoint);
+    if (needs_copy(checkpoint))
+        trouble = catch_up(checkpoint);
     if (trouble != NULL && checkpoint->copy_broken)
         return take_copy(checkpoint);
     if (trouble == NULL)
@@ -532,9 +552,7 @@ const char *journal_take(struct checkpoint *checkpoint)
     if (trouble != NULL)
         return trouble;
     /* The checkpoint holds.  What fails from here on is made good by the next one. */
-    if (checkpoint->journal_end - JOURNAL_START > checkpoint->journal_limit)
+    if (is_full(checkpoint))
         (void)journal_restart(checkpoint);
-    else
-        (void)catch_up(checkpoint);
     return NULL;
 }
