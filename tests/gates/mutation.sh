@@ -18,7 +18,7 @@ cmake --log-level=WARNING -S "$tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYP
 passes() {
     local status=0
     cmake --build "$work/build" --target tests >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-    timeout "${limit:-600}" ctest --test-dir "$work/build" -LE long -j 2 --stop-on-failure >"$work/log" 2>&1 || status=$?
+    timeout "${limit:-600}" ctest --test-dir "$work/build" -LE long -R '^(unit/|fault/test_system_calls)' -j 2 --stop-on-failure >"$work/log" 2>&1 || status=$?
     case $status in
     0) return 0 ;;
     8 | 124) return 1 ;; # a test failed; time ran out
