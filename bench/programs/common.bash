@@ -35,9 +35,11 @@ scaled() {
     awk -v n="$1" -v s="$scale" 'BEGIN { n = int(n * s + 0.5); print n < 1 ? 1 : n }'
 }
 
-# measured COMMAND...: run the command on the allocator under test.
+# measured COMMAND...: run the command on the allocator under test, under CAIRN_BENCH_WRAPPER if that is set: words of
+# a command that counts what it does.
 measured() {
-    LD_PRELOAD=$preload "$@"
+    read -ra wrapper <<<"${CAIRN_BENCH_WRAPPER:-}"
+    LD_PRELOAD=$preload "${wrapper[@]}" "$@"
 }
 
 # temporary_directory: sets tmp to a new directory, which goes away at exit.

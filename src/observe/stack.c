@@ -12,7 +12,7 @@ static bool step_by_frame_pointer(struct frame *frame)
     uintptr_t at = frame->registers[CPU_FRAME_POINTER], sp = frame->registers[CPU_STACK_POINTER];
     uintptr_t next, caller;
     struct os_object object;
-    if (at % sizeof at != 0 || at < sp || at - sp > FRAME_MAX)
+    if (at % sizeof at != 0 || at - sp > FRAME_MAX) /* nor below sp */
         return false;
     if (!frame_read(frame, at, &next) || !frame_read(frame, at + sizeof at, &caller))
         return false;

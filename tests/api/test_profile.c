@@ -214,6 +214,21 @@ static unsigned field(struct cursor *in, uint64_t *value, struct cursor *inside)
     return (unsigned)(key >> 3);
 }
 
+enum { MODULES = 256 };
+static uint64_t bounds[MODULES][2]; /* of the code of mappings, by their ids */
+static size_t addresses;
+
+/* A return address is the location's number; its address is the call in front of that, in the mapping that it names. */
+static void check_location(uint64_t id, unsigned which, uint64_t value)
+{
+    CHECK(which == 2 || which == 3);
+    if (which == 2)
+        CHECK(value < MODULES && id - 1 >= bounds[value][0] && id - 1 < bounds[value][1]);
+    else
+        CHECK_EQ(value, id - 1);
+    addresses += which == 3;
+}
+
 static void pprof_is_whole(void **state)
 {
     (void)state;
@@ -244,6 +259,8 @@ static void pprof_is_whole(void **state)
             while (m.at < m.end) {
                 unsigned which = field(&m, &value, &packed);
                 build_ids += which == 6;
+                if (which == 2 || which == 3)
+                    bounds[mappings % MODULES][which - 2] = value;
                 if (which >= 5 && value > highest_string)
                     highest_string = value;
                 CHECK(which != 1 || value == mappings);
@@ -252,12 +269,17 @@ static void pprof_is_whole(void **state)
         case 4:
             CHECK(field(&m, &value, &packed) == 1);
             located[located_count++] = value;
+            while (m.at < m.end) {
+                unsigned which = field(&m, &value, &packed);
+                check_location(located[located_count - 1], which, value);
+            }
             break;
         case 6: strings++; break;
         default: break;
         }
     }
     CHECK_EQ(types, 4);
+    CHECK_EQ(addresses, located_count);
     CHECK_EQ(sums[0], 3);
     CHECK_EQ(sums[1], 11 + 200 + 500000);
     CHECK_EQ(sums[2], 2);

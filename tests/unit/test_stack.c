@@ -139,7 +139,7 @@ static void as_many_as_asked_for(void **state)
 
 /* ---- Code that has no tables --------------------------------------------------------------------- */
 
-typedef void made_code(void (*)(void));
+typedef void made_code(void (*)(void), const void *frame);
 
 #if defined(__x86_64__)
 /* push rbp; mov rbp, rsp; sub rsp, 64; call rdi; leave; ret */
@@ -147,6 +147,8 @@ static const unsigned char with_frame[] = {0x55, 0x48, 0x89, 0xe5, 0x48, 0x83,
                                            0xec, 0x40, 0xff, 0xd7, 0xc9, 0xc3};
 /* push rbp; mov ebp, 0x12345678; call rdi; pop rbp; ret: where callers look for a frame there is nonsense */
 static const unsigned char without_frame[] = {0x55, 0xbd, 0x78, 0x56, 0x34, 0x12, 0xff, 0xd7, 0x5d, 0xc3};
+/* push rbp; mov rbp, rsi; call rdi; pop rbp; ret: where callers look for a frame there is the second argument */
+static const unsigned char other_frame[] = {0x55, 0x48, 0x89, 0xf5, 0xff, 0xd7, 0x5d, 0xc3};
 #elif defined(__aarch64__)
 /* stp x29, x30, [sp, #-16]!; mov x29, sp; blr x0; ldp x29, x30, [sp], #16; ret */
 static const unsigned char with_frame[] = {0xfd, 0x7b, 0xbf, 0xa9, 0xfd, 0x03, 0x00, 0x91, 0x00, 0x00,
@@ -154,16 +156,19 @@ static const unsigned char with_frame[] = {0xfd, 0x7b, 0xbf, 0xa9, 0xfd, 0x03, 0
 /* stp x29, x30, [sp, #-16]!; mov x29, #1; blr x0; ldp x29, x30, [sp], #16; ret */
 static const unsigned char without_frame[] = {0xfd, 0x7b, 0xbf, 0xa9, 0x3d, 0x00, 0x80, 0xd2, 0x00, 0x00,
                                               0x3f, 0xd6, 0xfd, 0x7b, 0xc1, 0xa8, 0xc0, 0x03, 0x5f, 0xd6};
+/* stp x29, x30, [sp, #-16]!; mov x29, x1; blr x0; ldp x29, x30, [sp], #16; ret */
+static const unsigned char other_frame[] = {0xfd, 0x7b, 0xbf, 0xa9, 0xfd, 0x03, 0x01, 0xaa, 0x00, 0x00,
+                                            0x3f, 0xd6, 0xfd, 0x7b, 0xc1, 0xa8, 0xc0, 0x03, 0x5f, 0xd6};
 #endif
 
 /* Where in the callers the made code is. */
-static int run_made(const unsigned char *code, size_t size)
+static int run_made(const unsigned char *code, size_t size, const void *frame)
 {
     char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(page != MAP_FAILED);
     memcpy(page, code, size);
     CHECK(mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0);
-    ((made_code *)(uintptr_t)page)(capture);
+    ((made_code *)(uintptr_t)page)(capture, frame);
     CHECK(munmap(page, 4096) == 0);
     return index_in((uintptr_t)page, 4096);
 }
@@ -171,7 +176,7 @@ static int run_made(const unsigned char *code, size_t size)
 static void code_with_frame_pointers(void **state)
 {
     (void)state;
-    int made = run_made(with_frame, sizeof with_frame);
+    int made = run_made(with_frame, sizeof with_frame, NULL);
     struct os_object here, caller;
     CHECKF(made >= 0 && count > (unsigned)made + 4, "%d of %u", made, count);
     CHECK(os_object_at((uintptr_t)run_made, &here) && os_object_at(ours[made + 1], &caller));
@@ -181,8 +186,39 @@ static void code_with_frame_pointers(void **state)
 static void code_without_them(void **state)
 {
     (void)state;
-    int made = run_made(without_frame, sizeof without_frame);
+    int made = run_made(without_frame, sizeof without_frame, NULL);
     CHECKF(made >= 0 && count == (unsigned)made + 1, "%d of %u", made, count);
+}
+
+/* What looks like the outermost frame is one if it lies on the stack, not far above. */
+static void *run_with_frames(void *top)
+{
+    uintptr_t caller = (uintptr_t)plain_calls + 1, here[2] = {0, caller};
+    static uintptr_t elsewhere[2];
+    int made = run_made(other_frame, sizeof other_frame, here);
+    CHECKF(made >= 0 && count == (unsigned)made + 2 && ours[made + 1] == caller, "%d of %u", made, count);
+    memcpy(elsewhere, here, sizeof here);
+    made = run_made(other_frame, sizeof other_frame, elsewhere);
+    CHECKF(made >= 0 && count == (unsigned)made + 1, "below: %d of %u", made, count);
+    uintptr_t *far = (uintptr_t *)top - 2;
+    memcpy(far, here, sizeof here);
+    made = run_made(other_frame, sizeof other_frame, far);
+    CHECKF(made >= 0 && count == (unsigned)made + 1, "far above: %d of %u", made, count);
+    return NULL;
+}
+
+static void frame_pointers_far_away(void **state)
+{
+    (void)state;
+    enum { STACK = 1 * MIB, ALL = 40 * MIB };
+    pthread_attr_t attributes;
+    pthread_t thread;
+    char *memory = mmap(NULL, ALL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED && pthread_attr_init(&attributes) == 0);
+    CHECK(pthread_attr_setstack(&attributes, memory, STACK) == 0);
+    CHECK(pthread_create(&thread, &attributes, run_with_frames, memory + ALL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0 && munmap(memory, ALL) == 0);
+    CHECK(pthread_attr_destroy(&attributes) == 0);
 }
 
 /* ---- Nonsense ------------------------------------------------------------------------------------ */
@@ -236,10 +272,15 @@ static void steps_from_nonsense(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plain_calls),          cmocka_unit_test(through_the_c_library),
-        cmocka_unit_test(in_a_signal_handler),  cmocka_unit_test(in_a_thread),
-        cmocka_unit_test(as_many_as_asked_for), cmocka_unit_test(code_with_frame_pointers),
-        cmocka_unit_test(code_without_them),    cmocka_unit_test(readable_or_not),
+        cmocka_unit_test(plain_calls),
+        cmocka_unit_test(through_the_c_library),
+        cmocka_unit_test(in_a_signal_handler),
+        cmocka_unit_test(in_a_thread),
+        cmocka_unit_test(as_many_as_asked_for),
+        cmocka_unit_test(code_with_frame_pointers),
+        cmocka_unit_test(code_without_them),
+        cmocka_unit_test(readable_or_not),
+        cmocka_unit_test(frame_pointers_far_away),
         cmocka_unit_test(steps_from_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
