@@ -307,7 +307,8 @@ static size_t stack_usable(struct cairn_pool *pool, const char *call, const void
     return size;
 }
 
-/* The last block grows and shrinks with the top; another one only keeps its place. */
+/* The last block grows and shrinks with the top; another one only keeps its place.  So does one below a mark that had no
+ * room behind it: what came into its place would be younger than the mark, and yet below it. */
 static bool stack_resize(struct cairn_pool *pool, const char *call, void *block, size_t size)
 {
     struct stack *stack = stack_of(pool);
@@ -316,7 +317,8 @@ static bool stack_resize(struct cairn_pool *pool, const char *call, void *block,
     struct stack_chunk *chunk = must_be_live(pool, call, block, &unit);
     size_t end = stack_block_end(chunk, unit);
     bool fits = wanted <= end - unit;
-    if (chunk == stack->newest && end == chunk->top && wanted <= chunk->units - unit) {
+    if (chunk == stack->newest && end == chunk->top && unit >= floor_of(stack, chunk) &&
+        wanted <= chunk->units - unit) {
         chunk->top = unit;
         push(chunk, wanted, true);
         fits = true;

@@ -396,6 +396,37 @@ static void reset_and_destroy(void **state)
     CHECK_EQ(calls.held, 0);
 }
 
+/* A mark made when the last block fills everything has no room of its own: the block below it must not shrink, or what
+ * came next would lie below the mark, and be forgotten by the release only in part. */
+static void a_block_below_a_mark_without_room_stays(void **state)
+{
+    (void)state;
+    static char buffer[20000];
+    cairn_pool_config config = stack_config(0, 0);
+    config.buffer = buffer;
+    config.buffer_size = sizeof buffer;
+    cairn_pool *pool = cairn_pool_create(&config);
+    CHECK(pool != NULL);
+    char *below = cairn_pool_malloc(pool, 1000), *last = cairn_pool_malloc(pool, 16);
+    size_t size = 16;
+    while (cairn_pool_realloc(pool, last, size + 16) == last)
+        size += 16;
+    CHECK(size > 10000 && cairn_pool_malloc(pool, 1) == NULL);
+    check_fill(last, size, 7);
+    cairn_mark mark = cairn_pool_mark(pool);
+    CHECK(cairn_pool_realloc(pool, last, 100) == last);
+    CHECK(cairn_pool_malloc(pool, 1) == NULL);
+    cairn_pool_release(pool, mark);
+    pool_check(pool);
+    CHECK_EQ(pool_stats_checked(pool).live_blocks, 2);
+    CHECK_FILLED(last, 100, 7);
+    CHECK(cairn_pool_realloc(pool, last, 50) == last); /* without the mark it is the last one again */
+    CHECK(cairn_pool_malloc(pool, 5000) != NULL);
+    pool_check(pool);
+    CHECK(below != NULL);
+    cairn_pool_destroy(pool);
+}
+
 static int stop_at_three(void *block, size_t size, void *context)
 {
     CHECK(block != NULL && size >= 100);
@@ -446,6 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_a_model),
+        cmocka_unit_test(a_block_below_a_mark_without_room_stays),
         cmocka_unit_test(a_release_frees_what_came_since),
         cmocka_unit_test(an_outer_mark_takes_the_inner),
         cmocka_unit_test(the_last_block),
