@@ -32,8 +32,8 @@ run() {
     echo "$status"
 }
 
-# inject TEST SECONDS STEP: every allocation in turn for so many seconds, then every one that is a STEP-th part further
-# than the last, to the end: tests repeat themselves in loops of many thousands.
+# inject TEST SECONDS STEP: every allocation in turn for so many seconds, and the first ten in any case; then every one that
+# is a STEP-th part further than the last, to the end: tests repeat themselves in loops of many thousands.
 inject() {
     local test=$1 nth=1 runs=0 refused=0 dense=0 status begin=$SECONDS
     [[ -x $build/tests/api/$test ]] || fail "$test is not built"
@@ -47,7 +47,7 @@ inject() {
             grep -Eq '^cairn: [a-z_]+: .* 0x|Test failed with exception' "$tmp/out"; then
             fail "$test: status $status with allocation $nth failing"
         fi
-        if ((SECONDS - begin < $2)); then
+        if ((nth < 10 || SECONDS - begin < $2)); then
             dense=$nth nth=$((nth + 1))
         else
             nth=$((nth + 1 + nth / $3))

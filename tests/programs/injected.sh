@@ -6,7 +6,7 @@ source "$(dirname "$0")/injected.bash"
 seconds=5 step=2
 [[ ${CAIRN_TEST_LONG:-} != 1 ]] || seconds=150 step=12
 for test in test_aligned test_walk test_operators test_cpp test_compat_allegro test_symbols test_pool_stack \
-    test_pool_fixed test_pool_sources; do
+    test_pool_fixed; do
     inject "$test" "$seconds" "$step"
 done
 passed
