@@ -16,6 +16,8 @@
  *   failure   NULL or -1 with errno set; cairn_errormsg() says it in words.  Starting: EINVAL (struct_size is 0, a text
  *             is too long, or as said at the tool), ENOMEM, ENOSPC (CAIRN_HOOKS_MAX are in place)
  *   memory    tools take theirs from the system, not from the heap that they watch
+ *   time      what a pair of calls takes more is said at the tool; measured by bench/figures/observe.c where reading the
+ *             clock takes 20 ns
  * Compiles as C11 and as C++17.  MIT licence.
  */
 #ifndef CAIRN_TOOLS_H
@@ -95,7 +97,7 @@ CAIRN_API int cairn_leaks_visit(cairn_tool *leaks, int (*visit)(const cairn_leak
 
 /* Lets allocations fail (malloc, calloc, realloc, aligned_alloc; not free).  Those that `where` chooses are counted from 1;
  * number n fails if nth == n, or every divides n, or by chance, which depends on seed and n alone.  Each failure is told
- * on standard error, the first 20 of them, with the setting that repeats it. */
+ * on standard error, the first 20 of them, with the setting that repeats it.  Costs some 70 ns for each pair of calls. */
 typedef struct cairn_faults_config {
     size_t struct_size;
     unsigned flags;
@@ -117,7 +119,7 @@ CAIRN_API uint64_t cairn_faults_count(cairn_tool *faults, uint64_t *failed);
 /* ---- Limits by place ----------------------------------------------------------------------------- */
 
 /* Each place that `where` chooses may have so much live at a time; what would go beyond fails with ENOMEM.  A place that hits
- * its limit is told on standard error once. */
+ * its limit is told on standard error once.  Costs some 120 ns for each pair of calls. */
 typedef struct cairn_limits_config {
     size_t struct_size;
     unsigned flags;
@@ -149,7 +151,8 @@ CAIRN_API CAIRN_NODISCARD cairn_tool *cairn_guard_start(const cairn_guard_config
 /* ---- Trace --------------------------------------------------------------------------------------- */
 
 /* Writes every call with time, thread, size and place to a file, some 10 bytes each (docs/trace-format.md).  Fails with
- * the errno of open(2), too.  The child of a fork writes none.  cairn_tool_stop ends the file, as does the process's exit. */
+ * the errno of open(2), too.  The child of a fork writes none.  cairn_tool_stop ends the file, as does the process's exit.
+ * Costs some 150 ns for each pair of calls. */
 typedef struct cairn_tracing_config {
     size_t struct_size;
     unsigned flags;

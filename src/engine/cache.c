@@ -65,7 +65,8 @@ COLD static void show_watched(struct cache *cache, unsigned size_class, struct s
         bool veil = (watch & WATCH_VEIL) != 0 || cache->tag_count > 0;
         bool sampled = watch == cache->seen && (watch & WATCH_VEIL) == WATCH_SAMPLE && cache->tag_count == 0;
         show(cache, size_class, veil ? &span_none : first);
-        show_sampled(cache, size_class, sampled ? first : &span_none);
+        if ((cache->seen & WATCH_SAMPLE) != 0)
+            show_sampled(cache, size_class, sampled ? first : &span_none);
         order_here(); /* for the other threads, os_barrier_everywhere in veil_all makes it one */
     } while (UNLIKELY(load_relaxed(&cache->heap->watch) != watch));
 }

@@ -187,11 +187,11 @@ struct bin {
     uint8_t level;  /* size of the next new span: doubles as the class proves busy */
 };
 
-/* A way from a thread to its cache in another heap, by the heap's number; filled by pool/thread.c.  Who reads it through
- * cache_watched finds a pointer for the number, which is none: no pool is found the short way then. */
+/* A way from a thread to its cache in another heap, by the heap's number; filled by pool/thread.c.  Each word is there
+ * twice: who reads through cache_watched finds the second, for calls to other heaps are not watched. */
 struct cache_slot {
-    uint64_t id; /* 0: empty */
-    struct cache *cache;
+    uint64_t id, same_id; /* 0: empty */
+    struct cache *cache, *same_cache;
 };
 
 /* Pages that a thread gave back.  If they are still free when it wants as many again, they are the warmest to be had. */

@@ -41,7 +41,7 @@ struct cache *thread_pool_cache(struct cairn_pool *pool, bool quick)
     }
     if (quick) {
         uint64_t id = load_relaxed(&pool->id);
-        *pool_slot(own, id) = (struct cache_slot){id, cache};
+        *pool_slot(own, id) = (struct cache_slot){id, id, cache, cache};
     }
     return cache;
 }

@@ -6,6 +6,7 @@
 #include "cairn/observe.h"
 #include "front/process.h"
 #include "observe/watch.h"
+#include "pool/pool.h"
 #include "unit/heap_check.h"
 
 #include <pthread.h>
@@ -177,6 +178,26 @@ static void the_veil_is_lifted(void **state)
     cairn_free(cairn_malloc(40));
     CHECK(thread_cache == cache && cache_alloc(cache, 40) != NULL && cache_alloc(cache, 2000) != NULL);
     (void)heap_check_cache(cache);
+}
+
+/* Calls to pools are not watched, and as quick as ever while those to the heap are. */
+static void pools_keep_the_short_way(void **state)
+{
+    (void)state;
+    cairn_pool *pool = cairn_pool_create(NULL);
+    cairn_pool_free(pool, cairn_pool_malloc(pool, 40));
+    struct cache *cache = cache_real(thread_cache);
+    const struct cache_slot *slot = pool_slot(cache, pool->id);
+    CHECK(pool != NULL && slot->id == pool->id && slot->cache != NULL);
+    CHECK(watch_start(&process_heap, &book.watcher));
+    cairn_free(cairn_malloc(40));
+    CHECK(thread_cache == cache_watched(cache));
+    slot = pool_slot(thread_cache, pool->id);
+    CHECK(slot->id == pool->id && slot->cache == pool_slot(cache, pool->id)->cache);
+    CHECK(cairn_pool_of(cairn_pool_malloc(pool, 40)) == pool && book.allocated == 1);
+    watch_stop(&process_heap, &book.watcher);
+    cairn_free(cairn_malloc(40));
+    cairn_pool_destroy(pool);
 }
 
 static void the_table_has_an_end(void **state)
@@ -526,6 +547,7 @@ int main(void)
         cmocka_unit_test_setup(switching_under_load, begin),
         cmocka_unit_test_setup(threads_that_end, begin),
         cmocka_unit_test_setup(fork_is_told, begin),
+        cmocka_unit_test_setup(pools_keep_the_short_way, begin),
         cmocka_unit_test_setup(the_table_has_an_end, begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
