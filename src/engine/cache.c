@@ -36,7 +36,8 @@ _Static_assert(offsetof(struct cache, firsts) == sizeof(struct span *) * QUICK_C
 static void show_in(struct span **table, const struct heap *heap, unsigned size_class, struct span *first)
 {
     size_t size = class_size(size_class);
-    size_t from = size <= heap->config.least_size ? 0 : class_size(size_class - 1) / 8 + 1;
+    bool least = size_class == 0 || size <= heap->config.least_size;
+    size_t from = least ? 0 : class_size(size_class - 1) / 8 + 1;
     for (size_t i = from; i <= size / 8; i++)
         store_relaxed(&table[i], first);
 }

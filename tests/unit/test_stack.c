@@ -196,7 +196,7 @@ static void *run_with_frames(void *top)
     uintptr_t caller = (uintptr_t)plain_calls + 1, here[2] = {0, caller};
     static uintptr_t elsewhere[2];
     int made = run_made(other_frame, sizeof other_frame, here);
-    CHECKF(made >= 0 && count == (unsigned)made + 2 && ours[made + 1] == caller, "%d of %u", made, count);
+    CHECKF(made >= 0 && count >= (unsigned)made + 2 && ours[made + 1] == caller, "%d of %u", made, count);
     memcpy(elsewhere, here, sizeof here);
     made = run_made(other_frame, sizeof other_frame, elsewhere);
     CHECKF(made >= 0 && count == (unsigned)made + 1, "below: %d of %u", made, count);

@@ -185,15 +185,15 @@ static void pools_keep_the_short_way(void **state)
 {
     (void)state;
     cairn_pool *pool = cairn_pool_create(NULL);
-    cairn_pool_free(pool, cairn_pool_malloc(pool, 40));
-    struct cache *cache = cache_real(thread_cache);
+    CHECK(pool != NULL);
+    struct cache *in_pool = thread_pool_cache(pool, true), *cache = cache_real(thread_cache);
     const struct cache_slot *slot = pool_slot(cache, pool->id);
-    CHECK(pool != NULL && slot->id == pool->id && slot->cache != NULL);
+    CHECK(in_pool != NULL && slot->id == pool->id && slot->cache == in_pool);
     CHECK(watch_start(&process_heap, &book.watcher));
     cairn_free(cairn_malloc(40));
     CHECK(thread_cache == cache_watched(cache));
     slot = pool_slot(thread_cache, pool->id);
-    CHECK(slot->id == pool->id && slot->cache == pool_slot(cache, pool->id)->cache);
+    CHECK(slot->id == pool->id && slot->cache == in_pool);
     CHECK(cairn_pool_of(cairn_pool_malloc(pool, 40)) == pool && book.allocated == 1);
     watch_stop(&process_heap, &book.watcher);
     cairn_free(cairn_malloc(40));
