@@ -25,7 +25,7 @@ static void a_slot_has_another_owner(void **state)
     cairn_call call = {.func = "test"};
     pthread_t thread;
     CHECK(hook != NULL);
-    struct hook_slot *slot = hooks_enter(&call);
+    struct hook_slot *slot = hooks_enter(&call, false);
     CHECK(slot != NULL && slot->turn % 2 == 1 && !hooks_grace()); /* it would wait for itself */
     hooks_leave(slot);
     CHECK(slot->turn % 2 == 0 && hooks_grace());
