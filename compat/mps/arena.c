@@ -144,7 +144,7 @@ static mps_res_t make(mps_arena_t *arena_o, mps_arena_class_t arena_class, const
         return res;
     mps_arena_t arena = (mps_arena_t)(void *)((char *)chunk - HEAD_FRONT);
     *arena = plan;
-    pthread_mutex_init(&arena->lock, NULL);
+    arena_init_locks(arena);
     arena->chunks = chunk;
     arena->reserved = chunk->size;
     arena->heads = (size_t)(chunk->base - chunk->mapping);
@@ -159,11 +159,13 @@ static mps_res_t make(mps_arena_t *arena_o, mps_arena_class_t arena_class, const
     if (res != MPS_RES_OK) {
         arena->magic = 0;
         pthread_mutex_destroy(&arena->lock);
+        pthread_mutex_destroy(&arena->calls);
         chunk_drop(chunk, arena_class->client);
         return res;
     }
     if (o->has_spare_limit)
         set_spare_limit(arena, o->spare_limit);
+    fork_add(arena);
     *arena_o = arena;
     return MPS_RES_OK;
 }
@@ -206,10 +208,12 @@ void mps_arena_destroy(mps_arena_t arena)
     if (!MUST(arena_is_valid(arena), "arena is valid") || !MUST(arena->pools == NULL, "arena has no pools") ||
         !MUST(arena->threads == 0, "arena has no threads"))
         return;
+    fork_remove(arena);
     cairn_pool_destroy(arena->control);
     bool client = arena->arena_class->client;
     arena->magic = 0;
     pthread_mutex_destroy(&arena->lock);
+    pthread_mutex_destroy(&arena->calls);
     struct chunk *own = NULL, *next;
     for (struct chunk *c = arena->chunks; c != NULL; c = next) {
         next = c->next;
@@ -230,9 +234,9 @@ mps_res_t mps_arena_extend(mps_arena_t arena, mps_addr_t base, size_t size)
         return MPS_RES_PARAM;
     if (!arena->arena_class->client)
         return MPS_RES_UNIMPL;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     mps_res_t res = chunk_add(arena, base, size, false);
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
     return res;
 }
 
@@ -243,10 +247,10 @@ mps_res_t mps_arena_vm_growth(mps_arena_t arena, size_t desired, size_t minimum)
         return MPS_RES_PARAM;
     if (desired < minimum)
         return MPS_RES_PARAM;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     arena->growth_desired = desired;
     arena->growth_minimum = minimum;
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
     return MPS_RES_OK;
 }
 
@@ -258,9 +262,9 @@ mps_res_t mps_arena_vm_growth(mps_arena_t arena, size_t desired, size_t minimum)
     {                                                                                                        \
         if (!MUST(arena_is_valid(arena), "arena is valid"))                                                  \
             return 0;                                                                                        \
-        pthread_mutex_lock(&arena->lock);                                                                    \
+        arena_enter(arena);                                                                                  \
         size_t size = (expression);                                                                          \
-        pthread_mutex_unlock(&arena->lock);                                                                  \
+        arena_leave(arena);                                                                                  \
         return size;                                                                                         \
     }
 
@@ -275,7 +279,7 @@ mps_res_t mps_arena_commit_limit_set(mps_arena_t arena, size_t limit)
     if (!MUST(arena_is_valid(arena), "arena is valid"))
         return MPS_RES_PARAM;
     mps_res_t res = MPS_RES_OK;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     size_t committed = arena_committed(arena);
     if (limit < committed && limit < committed - arena->spare_bytes)
         res = MPS_RES_FAIL;
@@ -285,7 +289,7 @@ mps_res_t mps_arena_commit_limit_set(mps_arena_t arena, size_t limit)
         res = MPS_RES_FAIL; /* the system did not take it back */
     if (res == MPS_RES_OK)
         arena->commit_limit = limit;
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
     return res;
 }
 
@@ -293,9 +297,9 @@ double mps_arena_spare(mps_arena_t arena)
 {
     if (!MUST(arena_is_valid(arena), "arena is valid"))
         return 0;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     double spare = arena->spare;
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
     return spare;
 }
 
@@ -303,20 +307,20 @@ void mps_arena_spare_set(mps_arena_t arena, double spare)
 {
     if (!MUST(arena_is_valid(arena), "arena is valid") || !MUST(spare >= 0 && spare <= 1, "0 <= spare <= 1"))
         return;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     arena->spare = spare;
     grains_trim(arena);
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
 }
 
 void mps_arena_spare_commit_limit_set(mps_arena_t arena, size_t limit)
 {
     if (!MUST(arena_is_valid(arena), "arena is valid"))
         return;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     set_spare_limit(arena, limit);
     grains_trim(arena);
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
 }
 
 double mps_arena_pause_time(mps_arena_t arena)
@@ -336,9 +340,9 @@ mps_bool_t mps_arena_has_addr(mps_arena_t arena, mps_addr_t address)
 {
     if (!MUST(arena_is_valid(arena), "arena is valid"))
         return false;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     bool has = grain_is_used(arena, address);
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
     return has;
 }
 
@@ -347,14 +351,14 @@ mps_bool_t mps_addr_pool(mps_pool_t *pool_o, mps_arena_t arena, mps_addr_t addre
     if (!MUST(pool_o != NULL, "mps_pool_o != NULL") || !MUST(arena_is_valid(arena), "arena is valid"))
         return false;
     bool found = false;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     if (grain_is_used(arena, address))
         for (mps_pool_t pool = arena->pools; pool != NULL && !found; pool = pool->next)
             if (pool->pool_class->has(pool, address)) {
                 *pool_o = pool;
                 found = true;
             }
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
     return found;
 }
 
@@ -379,9 +383,9 @@ mps_bool_t mps_arena_busy(mps_arena_t arena)
 
 static void count_thread(mps_arena_t arena, size_t by)
 {
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     arena->threads += by;
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
 }
 
 mps_res_t mps_thread_reg(mps_thr_t *thread_o, mps_arena_t arena)
@@ -414,9 +418,9 @@ static void set_clamped(mps_arena_t arena, bool clamped)
 {
     if (!MUST(arena_is_valid(arena), "arena is valid"))
         return;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     arena->clamped = clamped;
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
 }
 
 void mps_arena_clamp(mps_arena_t arena)

@@ -97,7 +97,9 @@ struct mps_thr_s {
 struct mps_arena_s {
     uint32_t magic;
     mps_arena_class_t arena_class;
-    pthread_mutex_t lock; /* everything below */
+    struct mps_arena_s *next; /* fork.c */
+    pthread_mutex_t calls;    /* taken before `lock` by who does not come from a pool; fork.c says why */
+    pthread_mutex_t lock;     /* everything below */
     size_t grain;
     struct chunk *chunks; /* by address */
     size_t reserved;      /* bytes of all chunks */
@@ -121,6 +123,15 @@ static inline size_t arena_committed(const struct mps_arena_s *arena)
 {
     return arena->heads + arena->used + arena->spare_bytes;
 }
+
+/* Takes both locks of an arena, and gives them back. */
+HIDDEN void arena_enter(mps_arena_t arena);
+HIDDEN void arena_leave(mps_arena_t arena);
+HIDDEN void arena_init_locks(mps_arena_t arena);
+
+/* A new arena is to be whole in a child of fork, from here on; and no longer. */
+HIDDEN void fork_add(mps_arena_t arena);
+HIDDEN void fork_remove(mps_arena_t arena);
 
 /* Why the calling thread's last request for memory was refused. */
 extern __thread mps_res_t mps_impl_refusal HIDDEN;

@@ -20,23 +20,23 @@ mps_res_t pool_refusal(void)
 static void enlist(mps_pool_t pool)
 {
     mps_arena_t arena = pool->arena;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     mps_pool_t *end = &arena->pools;
     while (*end != NULL)
         end = &(*end)->next;
     *end = pool;
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
 }
 
 static void delist(mps_pool_t pool)
 {
     mps_arena_t arena = pool->arena;
-    pthread_mutex_lock(&arena->lock);
+    arena_enter(arena);
     mps_pool_t *at = &arena->pools;
     while (*at != pool)
         at = &(*at)->next;
     *at = pool->next;
-    pthread_mutex_unlock(&arena->lock);
+    arena_leave(arena);
 }
 
 mps_res_t mps_pool_create_k(mps_pool_t *pool_o, mps_arena_t arena, mps_pool_class_t pool_class,
@@ -87,11 +87,14 @@ void mps_pool_destroy(mps_pool_t pool)
         !MUST(__atomic_load_n(&pool->users, __ATOMIC_RELAXED) == 0,
               "pool has no allocation points or caches"))
         return;
+    mps_arena_t arena = pool->arena;
+    pthread_mutex_lock(&arena->calls); /* what gives grains back is in no list any more */
     delist(pool);
     pool->pool_class->finish(pool);
+    pthread_mutex_unlock(&arena->calls);
     pool->magic = 0;
     pthread_mutex_destroy(&pool->lock);
-    control_free(pool->arena, pool);
+    control_free(arena, pool);
 }
 
 /* ---- Figures ------------------------------------------------------------------------------------------- */

@@ -21,8 +21,9 @@ extern "C" {
 
 /* A source of your own.  The pool keeps the pointer: the structure must outlive every pool that uses it.
  * Calls come from any thread that uses such a pool, and may come from several at once: callbacks lock what they
- * share.  They must not call anything on a pool that uses the source, nor make or destroy pools.  CAIRN_SLAB with a
- * granule above the page size commits whole ranges and decommits none.
+ * share.  They must not call anything on a pool that uses the source, nor make or destroy pools; other pools they may
+ * use, also while the process forks.  All but decommit are called with the pool kept from its other threads.
+ * CAIRN_SLAB with a granule above the page size commits whole ranges and decommits none.
  * Sizes and addresses are multiples of `granule`. */
 typedef struct cairn_source {
     size_t struct_size; /* sizeof(cairn_source) */
@@ -36,12 +37,14 @@ typedef struct cairn_source {
      * destroyed or reset, forgets it. */
     int (*release)(void *context, void *base, size_t size);
 
-    /* Makes part of a range readable and writable.  0, or -1: no memory.  NULL: ranges are usable as they come. */
+    /* Makes part of a range readable and writable, which is not asked for twice before it was decommitted or
+     * released.  0, or -1: no memory, and nothing of it committed.  NULL: ranges are usable as they come. */
     int (*commit)(void *context, void *address, size_t size);
 
     /* Part of a range is not needed for now; its contents may go.  0, or -1: it stays committed.  With `commit`,
      * the pool commits it again before the next use; without, it must read as zero then (CAIRN_SOURCE_ZEROED) or
-     * may hold anything.  NULL: nothing goes back before the range does. */
+     * may hold anything.  NULL: nothing goes back before the range does.  The pool's other threads go on meanwhile:
+     * it may wait for what they do. */
     int (*decommit)(void *context, void *address, size_t size);
 
     size_t granule; /* bytes, a power of two; 0: the system's page size */

@@ -86,8 +86,23 @@ static size_t take_from_chunks(struct heap *heap, struct arena *arena, size_t fi
     return dirty;
 }
 
+/* Clean pages of [first, end) have been made usable and are not used after all: they are dirty from here on, so that the
+ * source is not asked for them again. */
+static void keep_committed(struct heap *heap, struct arena *arena, size_t first, size_t end)
+{
+    for (size_t at = bits_next_clear(arena->dirty, first, end), stop; at < end;
+         at = bits_next_clear(arena->dirty, stop, end)) {
+        stop = size_min(bits_next_set(arena->dirty, at, end), (at / CHUNK_PAGES + 1) * CHUNK_PAGES);
+        struct chunk *chunk = &arena->chunks[at / CHUNK_PAGES];
+        chunk->purged = (uint16_t)(chunk->purged - size_min(chunk->purged, stop - at));
+        bits_set(arena->dirty, at, stop);
+        count_up(&heap->counts.dirty_bytes, (stop - at) << PAGE_SHIFT);
+        purge_enqueue(heap, arena, at, stop);
+    }
+}
+
 /* Has the source make the clean pages of a free run usable, where that is a step of its own. */
-static enum error commit_clean(const struct run *run)
+static enum error commit_clean(struct heap *heap, const struct run *run)
 {
     struct arena *arena = run->arena;
     struct source *source = arena->source;
@@ -97,16 +112,18 @@ static enum error commit_clean(const struct run *run)
     for (size_t at = bits_next_clear(arena->dirty, run->first, end), stop; at < end;
          at = bits_next_clear(arena->dirty, stop, end)) {
         stop = bits_next_set(arena->dirty, at, end);
-        if (!source->commit(source, (void *)arena_address(arena, at), (stop - at) << PAGE_SHIFT))
+        if (!source->commit(source, (void *)arena_address(arena, at), (stop - at) << PAGE_SHIFT)) {
+            keep_committed(heap, arena, run->first, at);
             return ERROR_MEMORY;
+        }
     }
     return OK;
 }
 
-/* A free run becomes used.  What commit_clean made usable before it failed stays clean: it is asked for again. */
+/* A free run becomes used. */
 static enum error take(struct heap *heap, struct run *run)
 {
-    if (commit_clean(run) != OK)
+    if (commit_clean(heap, run) != OK)
         return ERROR_MEMORY;
     size_t end = run->first + run->pages;
     size_t dirty = take_from_chunks(heap, run->arena, run->first, end);

@@ -43,6 +43,10 @@ bool pages_take_allowed(struct heap *heap, struct arena *arena, size_t at, size_
 /* Gives pages back; `dirty` false: they are known to be zero and cost no memory. */
 void pages_give(struct heap *heap, struct arena *arena, size_t first, size_t pages, bool dirty);
 
+/* The same for what may be so many pages that an arena is empty without them: its range then goes as a whole, not in
+ * chunks, and the arena may be gone. */
+void pages_give_back(struct heap *heap, struct arena *arena, size_t first, size_t pages, bool dirty);
+
 /* Puts free dirty pages back that purge.c had hidden; those set in `clean` (bit 0 is the chunk's first page) are
  * clean now. */
 void pages_return_hidden(struct heap *heap, struct arena *arena, size_t first, size_t end,

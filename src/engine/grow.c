@@ -9,8 +9,9 @@
 #include "engine/span.h"
 #include "os/os.h"
 
-#define STORE_MAX (16 * KiB) /* bit sets up to this size live in the common store */
-#define ARENA_MAX (1 * GiB)  /* no arena is made larger than this unless one request needs it */
+#define STORE_MAX (16 * KiB)                       /* bit sets up to this size live in the common store */
+#define RELEASE_PAGES_MIN (16 * GiB >> PAGE_SHIFT) /* from here on a range that is free goes as a whole */
+#define ARENA_MAX (1 * GiB) /* no arena is made larger than this unless one request needs it */
 
 /* ---- An arena's descriptor ----------------------------------------------------------------------- */
 
@@ -113,7 +114,7 @@ static enum error add_arena(struct heap *heap, struct source *source, size_t siz
     void *base = source->reserve(source, size, size_max(align, os_page_size()));
     if (base == NULL)
         return ERROR_MEMORY;
-    struct arena *arena = make_descriptor(heap, capacity);
+    struct arena *arena = ((uintptr_t)base & (align - 1)) == 0 ? make_descriptor(heap, capacity) : NULL;
     if (arena == NULL)
         goto fail_range;
     if (pagemap_cover((uintptr_t)base, capacity << PAGE_SHIFT) != OK)
@@ -167,7 +168,8 @@ static bool extend_arena(struct heap *heap, struct source *source, size_t pages,
     return false;
 }
 
-/* New arenas double the heap's address space, up to a size; less when the system refuses that much. */
+/* New arenas double the heap's address space, up to a size; less when the system refuses that much.  An alignment above
+ * that size is the source's to find: in an arena as large, every page would have to be accounted for. */
 static enum error add_some_arena(struct heap *heap, struct source *source, size_t pages, size_t align)
 {
     size_t unit = source->growth != 0 ? os_page_size() : CHUNK_PAGES * PAGE_SIZE;
@@ -177,13 +179,14 @@ static enum error add_some_arena(struct heap *heap, struct source *source, size_
     size_t need;
     if (__builtin_add_overflow(pages << PAGE_SHIFT, align - PAGE_SIZE, &need) || need > PTRDIFF_MAX)
         return ERROR_MEMORY;
-    size_t least = align_up(align <= source->align ? pages << PAGE_SHIFT : need, unit);
+    bool apart = align > ARENA_MAX;
+    size_t least = align_up(align <= source->align || apart ? pages << PAGE_SHIFT : need, unit);
     size_t usual = source->growth != 0
                        ? source->step
                        : size_min(size_max(source->step, heap->counts.reserved_bytes), largest);
     for (size_t size = size_max(align_up(usual, unit), least);;
          size = size_max(align_up(size / 2, unit), least)) {
-        if (add_arena(heap, source, size, source->align) == OK)
+        if (add_arena(heap, source, size, apart ? align : source->align) == OK)
             return OK;
         if (size == least)
             return ERROR_MEMORY;
@@ -307,6 +310,17 @@ void arena_release_if_unused(struct heap *heap, struct arena *arena)
     count_down(&heap->counts.reserved_bytes, size);
     count_down(&heap->counts.arenas, 1);
     drop_descriptor(heap, arena);
+}
+
+void pages_give_back(struct heap *heap, struct arena *arena, size_t first, size_t pages, bool dirty)
+{
+    bool whole = pages >= RELEASE_PAGES_MIN && arena->free_pages + pages == arena->pages &&
+                 arena != heap->arenas && arena->source->purge != NULL && !arena->source->keeps_old;
+    pages_give(heap, arena, first, pages, dirty && !whole); /* what the source does not release, it empties */
+    if (whole)
+        arena_forget_dirty(heap, arena);
+    if (whole || !dirty) /* else whoever purges the pages looks whether the arena can go */
+        arena_release_if_unused(heap, arena);
 }
 
 void arena_shrink(struct heap *heap, struct arena *arena)

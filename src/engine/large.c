@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-#define MOVE_PAGES_MIN 32 /* 128 KiB: from here on moving pages beats copying bytes */
-#define RELEASE_PAGES_MIN (16 * GiB >> PAGE_SHIFT) /* from here on a block's range goes as a whole */
+#define MOVE_PAGES_MIN 32   /* 128 KiB: from here on moving pages beats copying bytes */
 #define COPY_STEP (8 * MiB) /* copied at a time, and purged behind, where pages cannot move */
 
 /* ---- Making and freeing -------------------------------------------------------------------------- */
@@ -123,12 +122,6 @@ void *large_alloc(struct heap *heap, size_t size, size_t align, bool zero, enum 
     return (void *)span->base;
 }
 
-/* Whether the pages are all that is used in their arena, so many that they are not to be purged in chunks. */
-static bool fills_arena(const struct arena *arena, size_t pages)
-{
-    return pages >= RELEASE_PAGES_MIN && arena->free_pages + pages == arena->pages;
-}
-
 /* Under the lock: the pages [first, first + pages) of the span become free; `clean`: they are known to be zero.  The
  * last use of the span's arena. */
 static void give(struct span *span, size_t first, size_t pages, bool clean)
@@ -136,17 +129,10 @@ static void give(struct span *span, size_t first, size_t pages, bool clean)
     struct heap *heap = span_heap(span);
     struct arena *arena = span->arena;
     struct source *source = arena->source;
-    bool whole = fills_arena(arena, pages) && arena != heap->arenas;
-    if (whole)
-        clean = true; /* what the source does not release, it empties */
-    else if (!clean && span->is_moved && source->renew != NULL)
+    if (!clean && span->is_moved && source->renew != NULL)
         clean = source->renew(source, (void *)arena_address(arena, first), pages << PAGE_SHIFT);
     count_down(&heap->counts.large_bytes, pages << PAGE_SHIFT);
-    pages_give(heap, arena, first, pages, !clean);
-    if (whole)
-        arena_forget_dirty(heap, arena);
-    if (clean) /* else whoever purges the pages looks whether the arena can go */
-        arena_release_if_unused(heap, arena);
+    pages_give_back(heap, arena, first, pages, !clean);
 }
 
 bool large_free(struct span *span, void *block)

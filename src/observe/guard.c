@@ -7,8 +7,9 @@
  * Calls that the tool does not see may free a block, too (the pool tells of it), and by realloc even get one in the pool: of
  * that nothing is known, though its address may have a freed block's entry.
  *
- * The handler of SIGSEGV runs in the thread that faulted, in the program's code: so it holds none of the locks that it
- * takes. */
+ * The handler of SIGSEGV takes the lock of `known` alone, and no code that holds it touches the program's memory: so the
+ * thread that faulted does not have it.  Locks that may be held where the library itself touches a block that is no more
+ * (a pool's around a buffer in a guarded block, say) are not taken. */
 #include "observe/live.h"
 #include "observe/tool.h"
 
@@ -67,7 +68,8 @@ static void say_fault(const struct guard_tool *guard, uintptr_t address, const s
 static bool block_around(const struct guard_tool *guard, uintptr_t address, struct live_block *block)
 {
     const struct span *span = pagemap_find((const void *)address);
-    if (span == NULL || cairn_pool_of((const void *)span->base) != guard->pool)
+    if (span == NULL ||
+        pool_of_span(span) != guard->pool) /* cairn_pool_of may take a lock, for pools in buffers */
         return false;
     bool is_live = span->carved != 0; /* as pool/guard.c uses the fields */
     if (!live_take(guard->known, span->free, block))

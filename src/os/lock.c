@@ -5,6 +5,7 @@
 #include "os/os.h"
 #include "os/report.h"
 
+#define FORK_LOOKS 400
 #define SPINS 40 /* a holder on the other core is usually done by then */
 
 static bool held_for_fork(const struct lock *lock)
@@ -40,12 +41,41 @@ void lock_take_for_fork(struct lock *lock)
     store_relaxed(&lock->fork_thread, os_thread_id());
 }
 
+bool lock_try_for_fork(struct lock *lock)
+{
+    for (int looks = 1;; looks++) {
+        uint32_t expected = 0;
+        if (cas_acquire(&lock->state, &expected, 1)) /* pairs with lock_release */
+            break;
+        if (held_for_fork(lock))
+            return true;
+        if (looks == FORK_LOOKS)
+            return false;
+        if (looks % SPINS != 0)
+            cpu_relax();
+        else
+            os_yield();
+    }
+    store_relaxed(&lock->fork_thread, os_thread_id());
+    return true;
+}
+
 void lock_take_next_for_fork(struct lock *lock)
 {
     uint32_t expected = 0;
     if (!cas_acquire(&lock->state, &expected, 1)) /* pairs with lock_release */
         lock_wait(lock);
     store_relaxed(&lock->fork_thread, os_thread_id());
+}
+
+bool lock_try_both_for_fork(struct lock *first, struct lock *second)
+{
+    if (!lock_try_for_fork(first))
+        return false;
+    if (lock_try_for_fork(second))
+        return true;
+    lock_release_after_fork(first);
+    return false;
 }
 
 void lock_release_after_fork(struct lock *lock)

@@ -45,9 +45,12 @@ struct lock {
 };
 
 void lock_take_for_fork(struct lock *lock);
+bool lock_try_for_fork(
+    struct lock *lock); /* false: its holder keeps it for long, and may wait for one of ours */
 void lock_take_next_for_fork(
     struct lock *lock); /* one more of the rank of those held, in an order that all keep */
-void lock_release_after_fork(struct lock *lock); /* in the parent, and in the child */
+bool lock_try_both_for_fork(struct lock *first, struct lock *second); /* both or none */
+void lock_release_after_fork(struct lock *lock);                      /* in the parent, and in the child */
 
 void lock_wait(struct lock *lock);
 void lock_wake(struct lock *lock);

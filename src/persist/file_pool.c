@@ -228,9 +228,9 @@ static void file_pool_limit(struct cairn_pool *pool, size_t hard, size_t soft)
 
 /* ---- Fork ---------------------------------------------------------------------------------------- */
 
-static void file_pool_before_fork(struct cairn_pool *pool)
+static bool file_pool_before_fork(struct cairn_pool *pool)
 {
-    pool_slab.before_fork(pool);
+    return pool_slab.before_fork(pool);
 }
 
 static void file_pool_after_fork(struct cairn_pool *pool, bool child)

@@ -270,11 +270,14 @@ static void announced_limit(struct cairn_pool *pool, size_t hard, size_t soft)
     pool->announced->real->limit(pool, hard, soft);
 }
 
-static void announced_before_fork(struct cairn_pool *pool)
+static bool announced_before_fork(struct cairn_pool *pool)
 {
-    lock_take_for_fork(&pool->announced->lock);
-    if (pool->announced->real->before_fork != NULL)
-        pool->announced->real->before_fork(pool);
+    if (!lock_try_for_fork(&pool->announced->lock))
+        return false;
+    if (pool->announced->real->before_fork == NULL || pool->announced->real->before_fork(pool))
+        return true;
+    lock_release_after_fork(&pool->announced->lock);
+    return false;
 }
 
 static void announced_after_fork(struct cairn_pool *pool, bool child)

@@ -402,6 +402,11 @@ int cairn_pool_limit_set(cairn_pool *pool, size_t hard, size_t soft)
         (void)thread_fail(EINVAL, "the hard limit is below the soft one");
         return -1;
     }
+    lock_take(&pools_lock);
+    pool->limited = true;
+    pool->limits[0] = hard;
+    pool->limits[1] = soft;
+    lock_release(&pools_lock); /* not kept: a callback under the pool's lock may want it */
     store_relaxed(&pool->limit_soft, pool->pressure != NULL ? soft : SIZE_MAX);
     pool->ops->limit(pool, hard, soft);
     return 0;

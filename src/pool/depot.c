@@ -70,7 +70,7 @@ static bool release(struct source *source, void *base, size_t size)
         struct arena *arena = arena_of(heap, (uintptr_t)base);
         size_t first = ((uintptr_t)base - arena->base) >> PAGE_SHIFT;
         part = size_min(size, (arena->pages - first) << PAGE_SHIFT);
-        pages_give(heap, arena, first, part >> PAGE_SHIFT, true);
+        pages_give_back(heap, arena, first, part >> PAGE_SHIFT, true);
     }
     purge_by_rules(heap);
     lock_release(&heap->lock);

@@ -418,17 +418,15 @@ static void fit_limit(struct cairn_pool *pool, size_t hard, size_t soft)
     lock_release(&fit->lock);
 }
 
-static void fit_before_fork(struct cairn_pool *pool)
+static bool fit_before_fork(struct cairn_pool *pool)
 {
-    lock_take(&fit_of(pool)->lock);
+    return lock_try_for_fork(&fit_of(pool)->lock);
 }
 
 static void fit_after_fork(struct cairn_pool *pool, bool child)
 {
-    if (child)
-        lock_reset(&fit_of(pool)->lock);
-    else
-        lock_release(&fit_of(pool)->lock);
+    (void)child;
+    lock_release_after_fork(&fit_of(pool)->lock);
 }
 
 const struct pool_ops pool_fit = {

@@ -607,9 +607,9 @@ static size_t fixed_committed(const struct cairn_pool *pool)
     return committed;
 }
 
-static void fixed_before_fork(struct cairn_pool *pool)
+static bool fixed_before_fork(struct cairn_pool *pool)
 {
-    lock_take_for_fork(&fixed_of(pool)->lock);
+    return lock_try_for_fork(&fixed_of(pool)->lock);
 }
 
 static void fixed_after_fork(struct cairn_pool *pool, bool child)

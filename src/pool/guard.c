@@ -171,7 +171,11 @@ static void guard_free(struct cairn_pool *pool, const char *call, void *block, s
 
 static size_t guard_usable(struct cairn_pool *pool, const char *call, const void *block)
 {
-    return guard_size_of(span_of(pool, call, block));
+    struct guard *guard = pool->state;
+    lock_take(&guard->lock);
+    size_t size = guard_size_of(span_of(pool, call, block));
+    lock_release(&guard->lock);
+    return size;
 }
 
 /* ---- The whole pool ------------------------------------------------------------------------------ */
@@ -254,11 +258,10 @@ static bool guard_trim(struct cairn_pool *pool, size_t keep)
     return pool_slab.trim(pool, keep) || any;
 }
 
-static void guard_before_fork(struct cairn_pool *pool)
+static bool guard_before_fork(struct cairn_pool *pool)
 {
     struct guard *guard = pool->state;
-    lock_take_for_fork(&guard->lock);
-    lock_take_for_fork(&guard->heap.lock);
+    return lock_try_both_for_fork(&guard->lock, &guard->heap.lock);
 }
 
 static void guard_after_fork(struct cairn_pool *pool, bool child)

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define FORK_PAUSE_MAX 2000u /* us */
+
 struct lock pools_lock = {.rank = LOCK_RANK_POOLS};
 struct cairn_pool *pools_all;
 
@@ -339,6 +341,9 @@ void cairn_pool_reset(cairn_pool *pool)
     must_exist("cairn_pool_reset", pool);
     delist(pool); /* no walk over all pools comes by meanwhile */
     pool_empty(pool, pool->ops);
+    if (pool->limited) /* the class is open: limits that it is above by now refuse what comes, not the pool */
+        pool->ops->limit(pool, pool->limits[0], pool->limits[1]);
+    store_relaxed(&pool->pressed, false);
     enlist(pool); /* with a new id: threads do not find their caches any more */
 }
 
@@ -359,23 +364,37 @@ int cairn_pools_walk(int (*visit)(cairn_pool *pool, void *context), void *contex
 
 /* ---- Fork ---------------------------------------------------------------------------------------- */
 
-void pools_before_fork(void)
+/* Gives the locks back of the pools up to `end`, and the list's. */
+static void let_go_until(const struct cairn_pool *end, bool child)
 {
-    lock_take_for_fork(&pools_lock);
-    for (struct cairn_pool *pool = pools_all; pool != NULL; pool = pool->next)
-        if (pool->ops->before_fork != NULL)
-            pool->ops->before_fork(pool);
-    depots_before_fork();
-}
-
-void pools_after_fork(bool child)
-{
-    depots_after_fork(child);
-    for (struct cairn_pool *pool = pools_all; pool != NULL; pool = pool->next) {
+    for (struct cairn_pool *pool = pools_all; pool != end; pool = pool->next) {
         if (child)
             pool->leaving = pool->pins = 0;
         if (pool->ops->after_fork != NULL)
             pool->ops->after_fork(pool, child);
     }
     lock_release_after_fork(&pools_lock);
+}
+
+/* Between pools there is no rank: a source's callback is called under the lock of one, and may use others, and the list.
+ * So nothing is waited for here with a lock in hand: when one cannot be had, all are given back for a while. */
+void pools_before_fork(void)
+{
+    for (unsigned pause = 50;; pause = 2 * pause < FORK_PAUSE_MAX ? 2 * pause : FORK_PAUSE_MAX) {
+        lock_take_for_fork(&pools_lock);
+        struct cairn_pool *pool = pools_all;
+        while (pool != NULL && (pool->ops->before_fork == NULL || pool->ops->before_fork(pool)))
+            pool = pool->next;
+        if (pool == NULL)
+            break;
+        let_go_until(pool, false);
+        os_sleep_us(pause); /* who was in the way is to come first */
+    }
+    depots_before_fork(); /* no callback is called under these */
+}
+
+void pools_after_fork(bool child)
+{
+    depots_after_fork(child);
+    let_go_until(NULL, child);
 }

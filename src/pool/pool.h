@@ -73,8 +73,9 @@ struct pool_ops {
     bool (*trim)(struct cairn_pool *pool, size_t keep);
     void (*limit)(struct cairn_pool *pool, size_t hard, size_t soft);
 
-    /* Around fork: takes every lock of the class; gives them back in the parent; resets them in the child. */
-    void (*before_fork)(struct cairn_pool *pool);
+    /* Around fork: takes every lock of the class, or none (false): a callback of the program's may hold one and wait for
+     * another pool's.  after_fork gives them back, in the parent and in the child. */
+    bool (*before_fork)(struct cairn_pool *pool);
     void (*after_fork)(struct cairn_pool *pool, bool child);
 };
 
@@ -105,7 +106,9 @@ struct cairn_pool {
     bool pressed; /* the soft limit has been told of; atomic */
     char name[POOL_NAME_MAX];
     uintptr_t buffer, buffer_end;       /* the caller's bytes; 0: none */
-    size_t limit_soft;                  /* where `pressure` is called; SIZE_MAX: nowhere */
+    size_t limit_soft;                  /* where `pressure` is called; SIZE_MAX: nowhere; atomic */
+    bool limited;                       /* cairn_pool_limit_set has been called, last with: */
+    size_t limits[2];                   /* hard, soft; these three under pools_lock */
     cairn_pool_config config;           /* as given, for reset; pointers in it are not followed */
     uint32_t leaving;                   /* threads that are giving their caches back; pools_lock */
     uint32_t pins;                      /* walks that are inside; destroying waits for them; pools_lock */
@@ -168,7 +171,7 @@ void pool_empty(struct cairn_pool *pool, const struct pool_ops *ops);
 /* What the heaps of slab and guarded pools have in common. */
 struct heap_config pool_heap_config(struct cairn_pool *pool, const cairn_pool_config *given);
 
-/* Around fork. */
+/* Around fork.  Takes the list's lock, every pool's and the depots'. */
 void pools_before_fork(void);
 void pools_after_fork(bool child);
 

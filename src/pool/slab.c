@@ -118,6 +118,8 @@ struct heap_config pool_heap_config(struct cairn_pool *pool, const cairn_pool_co
     config.map_all = true;
     config.limit_hard = given->limit != 0 ? given->limit : SIZE_MAX;
     config.limit_soft = given->limit_soft != 0 ? given->limit_soft : SIZE_MAX;
+    if (pool->name[0] != 0 && pool->buffer == 0 && pool->source != &pool->own_source)
+        config.name = pool->name;
     return config;
 }
 
@@ -125,8 +127,6 @@ static enum error slab_open(struct cairn_pool *pool, const cairn_pool_config *gi
 {
     struct heap_config config = pool_heap_config(pool, given);
     struct meta_store meta = {0};
-    config.name =
-        pool->name[0] != 0 && pool->buffer == 0 && pool->source != &pool->own_source ? pool->name : NULL;
     config.keep_least = KEEP_LEAST_POOL;
     config.marks = (pool->flags & CAIRN_POOL_MARKS) != 0;
     config.least_size = BLOCK_ALIGN;
@@ -420,10 +420,9 @@ static void slab_limit(struct cairn_pool *pool, size_t hard, size_t soft)
 
 /* ---- Fork ---------------------------------------------------------------------------------------- */
 
-static void slab_before_fork(struct cairn_pool *pool)
+static bool slab_before_fork(struct cairn_pool *pool)
 {
-    lock_take_for_fork(&pool_heap(pool)->late_lock);
-    lock_take_for_fork(&pool_heap(pool)->lock);
+    return lock_try_both_for_fork(&pool_heap(pool)->late_lock, &pool_heap(pool)->lock);
 }
 
 static void slab_after_fork(struct cairn_pool *pool, bool child)

@@ -479,9 +479,9 @@ static void stack_limit(struct cairn_pool *pool, size_t hard, size_t soft)
     lock_release(&stack->lock);
 }
 
-static void stack_before_fork(struct cairn_pool *pool)
+static bool stack_before_fork(struct cairn_pool *pool)
 {
-    lock_take_for_fork(&stack_of(pool)->lock);
+    return lock_try_for_fork(&stack_of(pool)->lock);
 }
 
 static void stack_after_fork(struct cairn_pool *pool, bool child)

@@ -69,6 +69,7 @@ void user_source_init(struct source *source, const cairn_source *user)
         .align = granule,
         .step = align_up(user->step, granule),
         .unit = granule,
+        .keeps_old = true,
         .splits = (user->flags & CAIRN_SOURCE_SPLIT) != 0,
     };
 }

@@ -7,7 +7,7 @@
  *   reserve   a range of at least `size` bytes, aligned to `align` (a power of two, at least a page)
  *   extend    more bytes directly behind `end`, the end of a range handed out earlier; may be NULL
  *   shrink    takes the last `size` bytes before `end` back; may be NULL
- *   release   takes a whole range back; false when it has to stay (its pages were purged then)
+ *   release   takes a whole range back; false when it has to stay (its pages were purged then, but for keeps_old)
  *   purge     lets the system have the pages' memory; they read as zero afterwards; NULL: never
  *   move      moves pages from one place to another, leaving zero pages behind; may be NULL
  *   renew     puts fresh pages in place of moved ones, so that mappings can merge again; may be NULL
@@ -39,6 +39,7 @@ struct source {
     size_t align;            /* of a range, at least; a power of two */
     size_t unit;             /* ranges are multiples of it; 0: the engine's choice */
     bool splits;             /* release takes any part of a range, in multiples of `align` */
+    bool keeps_old;          /* a range that release leaves has its contents still */
     size_t largest;          /* no range is made larger than this without need; 0: the engine's choice */
 };
 

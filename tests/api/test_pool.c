@@ -319,6 +319,31 @@ static int relieve(cairn_pool *pool, size_t wanted, void *context)
     return 1;
 }
 
+/* Limits that were set hold after a reset, even when the empty pool is above them. */
+static void limits_outlive_a_reset(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        cairn_pool *pool = cairn_pool_create(&(cairn_pool_config){.struct_size = sizeof(cairn_pool_config),
+                                                                  .pool_class = (cairn_pool_class)i,
+                                                                  .block_size = 1000,
+                                                                  .limit = 8 << 20});
+        CHECK(pool != NULL && cairn_pool_limit_set(pool, 1 << 20, SIZE_MAX) == 0);
+        cairn_pool_reset(pool);
+        size_t got = 0;
+        while (got < 4096 && cairn_pool_malloc(pool, 1000) != NULL)
+            got++;
+        CHECKF(got > 100 && got < 1049, "class %d: %zu blocks within 1 MiB", (int)(cairn_pool_class)i, got);
+        CHECK(cairn_pool_limit_set(pool, 1, 1) == 0);
+        cairn_pool_reset(pool);
+        if (i != CAIRN_STACK) /* it keeps a chunk */
+            CHECK(cairn_pool_malloc(pool, 1000) == NULL && errno == ENOMEM);
+        CHECK(cairn_pool_limit_set(pool, SIZE_MAX, SIZE_MAX) == 0);
+        CHECK(cairn_pool_malloc(pool, 1000) != NULL);
+        cairn_pool_destroy(pool);
+    }
+}
+
 static void pressure_is_told_and_may_relieve(void **state)
 {
     (void)state;
@@ -448,6 +473,22 @@ static void guarded_blocks_in_wait_make_room(void **state)
     cairn_pool_destroy(pool);
 }
 
+/* The address space that is skipped for it costs nothing. */
+static void alignments_of_terabytes_are_quick(void **state)
+{
+    (void)state;
+    double begin = check_now();
+    for (size_t shift = 30; shift <= 44; shift++) {
+        cairn_pool *pool = cairn_pool_create(NULL);
+        char *p = cairn_pool_aligned_alloc(pool, (size_t)1 << shift, 100);
+        CHECK(p == NULL || (uintptr_t)p % ((size_t)1 << shift) == 0);
+        CHECK(p != NULL || shift > 40);
+        cairn_pool_destroy(pool);
+    }
+    double seconds = check_now() - begin;
+    CHECKF(seconds < check_scale(2), "%f s", seconds); /* page by page: a minute */
+}
+
 static void any_alignment_is_met_or_refused(void **state)
 {
     (void)state;
@@ -475,12 +516,14 @@ int main(void)
         cmocka_unit_test(alignment_of_the_pool_is_that_of_every_block),
         cmocka_unit_test(standard_calls_take_blocks_of_pools),
         cmocka_unit_test(a_limit_ends_in_null_and_is_left_again),
+        cmocka_unit_test(limits_outlive_a_reset),
         cmocka_unit_test(pressure_is_told_and_may_relieve),
         cmocka_unit_test(threads_come_and_go),
         cmocka_unit_test(the_child_of_a_fork_goes_on),
         cmocka_unit_test(one_thread_uses_ten_thousand_pools),
         cmocka_unit_test(guarded_blocks_in_wait_make_room),
         cmocka_unit_test(any_alignment_is_met_or_refused),
+        cmocka_unit_test(alignments_of_terabytes_are_quick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ static void *walker(void *unused)
         CHECK(cairn_pool_walk(pool, in_range, &count) == 0);
         CHECK(cairn_pool_walk_free(pool, in_range, &count) == 0);
         (void)cairn_pool_trim(pool, 64 * KIB);
+        CHECK(cairn_pool_limit_set(pool, SIZE_MAX, SIZE_MAX) == 0);
     }
     return unused;
 }

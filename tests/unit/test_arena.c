@@ -545,6 +545,45 @@ static void limits(void **state)
     end();
 }
 
+/* ---- Committing ----------------------------------------------------------------------------------- */
+
+static size_t commits, refused;
+
+static bool refuse_one(struct source *source, void *base, size_t size)
+{
+    (void)source, (void)base;
+    CHECK_EQ(size, 4 * PAGE_SIZE);
+    return ++commits != refused;
+}
+
+/* What was committed when a later part failed is not asked for again, and goes back as other dirty pages do. */
+static void commit_fails_halfway(void **unused)
+{
+    (void)unused;
+    begin(64 * MiB, 0);
+    struct run run;
+    lock_take(&heap.lock);
+    CHECK(pages_take(&heap, 12, PAGE_SIZE, &run) == OK);
+    struct arena *arena = run.arena;
+    fake.source.commit = refuse_one;
+    commits = 0;
+    refused = 2;
+    pages_give(&heap, arena, run.first, 4, false);
+    pages_give(&heap, arena, run.first + 4, 4, true);
+    pages_give(&heap, arena, run.first + 8, 4, false);
+    CHECK(!pages_take_at(&heap, arena, run.first, 12));
+    CHECK_EQ(commits, 2);
+    CHECK_EQ(heap.counts.dirty_bytes, 8 * PAGE_SIZE);
+    check_all();
+    CHECK(pages_take_at(&heap, arena, run.first, 12));
+    CHECK_EQ(commits, 3);
+    CHECK_EQ(heap.counts.dirty_bytes, 0);
+    pages_give(&heap, arena, run.first, 12, true);
+    check_all();
+    lock_release(&heap.lock);
+    end();
+}
+
 int main(void)
 {
     random_state = check_seed();
@@ -564,6 +603,7 @@ int main(void)
         cmocka_unit_test(the_fallback_serves_when_the_source_cannot),
         cmocka_unit_test(hopeless_requests),
         cmocka_unit_test(limits),
+        cmocka_unit_test(commit_fails_halfway),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
