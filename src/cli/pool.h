@@ -79,7 +79,7 @@ struct progress {
 void progress_begin(struct progress *progress, const struct pool_request *request, const char *doing,
                     uint64_t all);
 void progress_step(struct progress *progress, uint64_t done);
-void progress_of(uint64_t done, uint64_t all, void *progress); /* a cairn_progress */
+void progress_of(uint64_t done, uint64_t all, void *context); /* a cairn_progress, of struct progress */
 void progress_end(struct progress *progress);
 
 /* Pages of a pool, from what cairn_pool_file_walk says. */
