@@ -2,6 +2,7 @@
  * with everything checked on the way. */
 #include "unit.h"
 
+#include "engine/purge.h"
 #include "engine/remote.h"
 #include "unit/fake_source.h"
 #include "unit/heap_check.h"
@@ -376,6 +377,28 @@ static void pages_given_back_are_taken_again(void **state)
     heap_check(&heap);
 }
 
+/* Of several, the last; of those that went to the system meanwhile, none. */
+static void the_warmest_pages_come_first(void **state)
+{
+    (void)state;
+    struct span *spans[5];
+    for (size_t i = 0; i < COUNT_OF(spans); i++)
+        spans[i] = make(a);
+    const uintptr_t low = spans[0]->base, middle = spans[1]->base, high = spans[3]->base;
+    give_back(spans[1], true);
+    give_back(spans[3], true);
+    spans[3] = make(a);
+    spans[1] = make(a);
+    CHECK(spans[3]->base == high && spans[1]->base == middle);
+    give_back(spans[3], true);
+    give_back(spans[0], false);
+    lock_take(&heap.lock);
+    CHECK(purge_down_to(&heap, 0));
+    lock_release(&heap.lock);
+    CHECK_EQ(make(a)->base, low);
+    heap_check(&heap);
+}
+
 /* Of all classes together only so many pages are kept. */
 static void kept_spans_are_bounded(void **state)
 {
@@ -543,6 +566,7 @@ int main(void)
         WITH(one_empty_span_is_kept_per_class),
         WITH(a_group_of_blocks_makes_no_spans),
         WITH(pages_given_back_are_taken_again),
+        WITH(the_warmest_pages_come_first),
         WITH(kept_spans_are_bounded),
         WITH(levels_follow_demand),
         WITH(random_operations),
