@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define MOVE_PAGES_MIN 32   /* 128 KiB: from here on moving pages beats copying bytes */
+#define MOVE_PAGES_MIN 256 /* 1 MiB: below it, copying is cheaper than changing mappings while others fault */
 #define COPY_STEP (8 * MiB) /* copied at a time, and purged behind, where pages cannot move */
 
 /* ---- Making and freeing -------------------------------------------------------------------------- */

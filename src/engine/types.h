@@ -249,6 +249,7 @@ struct cache {
     struct cache *own;         /* in a pool: the owner's cache in the process heap; NULL: nobody's; atomic */
     struct cache *pool_caches; /* in the process heap: the thread's caches in pools; pools lock */
     struct cache *next_of_thread; /* in that list */
+    struct cache **to_of_thread;  /* the word in that list that leads here */
     char message
         [CACHE_MESSAGE_MAX]; /* in the process heap: the text of the thread's last failure, if composed */
 };

@@ -22,6 +22,24 @@ struct cache *thread_pool_cache_if_any(struct cairn_pool *pool)
     return own != NULL ? find(pool, own) : NULL;
 }
 
+/* Both under pools_lock.  In constant time: a thread may have caches in ten thousand pools. */
+static void link_to_thread(struct cache *cache, struct cache *own)
+{
+    cache->next_of_thread = own->pool_caches;
+    cache->to_of_thread = &own->pool_caches;
+    if (cache->next_of_thread != NULL)
+        cache->next_of_thread->to_of_thread = &cache->next_of_thread;
+    own->pool_caches = cache;
+    store_relaxed(&cache->own, own);
+}
+
+static void unlink_from_thread(struct cache *cache)
+{
+    *cache->to_of_thread = cache->next_of_thread;
+    if (cache->next_of_thread != NULL)
+        cache->next_of_thread->to_of_thread = cache->to_of_thread;
+}
+
 struct cache *thread_pool_cache(struct cairn_pool *pool, bool quick)
 {
     struct cache *own = thread_own_cache();
@@ -34,9 +52,7 @@ struct cache *thread_pool_cache(struct cairn_pool *pool, bool quick)
         if (cache == NULL)
             return NULL;
         lock_take(&pools_lock);
-        cache->next_of_thread = own->pool_caches;
-        own->pool_caches = cache;
-        store_relaxed(&cache->own, own);
+        link_to_thread(cache, own);
         lock_release(&pools_lock);
     }
     if (quick) {
@@ -53,7 +69,7 @@ void thread_leave_pools(struct cache *own)
         struct cache *cache = own->pool_caches;
         struct cairn_pool *pool = cache != NULL ? cache->heap->config.owner : NULL;
         if (cache != NULL) {
-            own->pool_caches = cache->next_of_thread;
+            unlink_from_thread(cache);
             store_relaxed(&cache->own, NULL);
             pool->leaving++;
         }
@@ -67,20 +83,12 @@ void thread_leave_pools(struct cache *own)
     }
 }
 
-static void unlink_from_thread(struct cache *cache, struct cache *own)
-{
-    struct cache **at = &own->pool_caches;
-    while (*at != cache)
-        at = &(*at)->next_of_thread;
-    *at = cache->next_of_thread;
-}
-
 void thread_unlink_pool(struct cairn_pool *pool)
 {
     for (struct cache *cache = pool_heap(pool)->all_caches; cache != NULL; cache = cache->next_all) {
         struct cache *own = load_relaxed(&cache->own);
         if (own != NULL)
-            unlink_from_thread(cache, own);
+            unlink_from_thread(cache);
         store_relaxed(&cache->own, NULL);
     }
 }

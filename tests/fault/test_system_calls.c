@@ -230,8 +230,8 @@ static void each_way_to_allocate(void)
 
 static void each_way_to_resize(void)
 {
-    static const size_t steps[] = {10,     12,      500,     400,     5000,    20000, 200000, 201000,
-                                   400000, 2 << 20, 9 << 20, 3 << 20, 3000000, 30000, 3000,   30};
+    static const size_t steps[] = {10,      12,      500,     400,     5000,    20000, 200000, 1200000,
+                                   2600000, 4 << 20, 9 << 20, 3 << 20, 3000000, 30000, 3000,   30};
     for (size_t i = 0; i < COUNT_OF(steps); i++) {
         do_realloc(80, steps[i]);
         do_malloc(81 + i, 5000 + 20000 * (i % 4)); /* something behind it, so that it has to move */

@@ -196,13 +196,13 @@ static void a_part_cut_off_a_moved_block_is_renewed(void **state)
 static void small_ones_are_copied(void **state)
 {
     (void)state;
-    char *block = hemmed_in(124 * KiB, 1); /* one page below the limit */
-    char *copy = resize(block, 200 * KiB);
+    char *block = hemmed_in(MiB - PAGE_SIZE, 1); /* one page below the limit */
+    char *copy = resize(block, 2 * MiB);
     CHECK(copy != block && fake.moves == 0 && !pagemap_find(copy)->is_moved);
-    CHECK_FILLED(copy, 124 * KiB, 1);
-    CHECK_EQ(heap.counts.dirty_bytes, 124 * KiB);
-    block = hemmed_in(128 * KiB, 2);
-    CHECK_FILLED(resize(block, 256 * KiB), 128 * KiB, 2);
+    CHECK_FILLED(copy, MiB - PAGE_SIZE, 1);
+    CHECK_EQ(heap.counts.dirty_bytes, MiB - PAGE_SIZE);
+    block = hemmed_in(MiB, 2);
+    CHECK_FILLED(resize(block, 2 * MiB), MiB, 2);
     CHECK_EQ(fake.moves, 1);
 }
 
