@@ -379,7 +379,7 @@ static void one_after_the_other(struct source *source)
 {
     run(source, 0, 1, 0);
     unsigned long calls = result->all_made, by = CHECK_SANITIZED && !check_long() ? 5 : 1;
-    CHECKF(calls > 40, "%lu", calls);
+    CHECKF(calls > 30, "%lu", calls);
     for (int call = 0; call < CALLS; call++) {
         bool of_break = call == SBRK, of_mmap = call == MUNMAP || call == MREMAP;
         CHECKF((source == &source_os && of_break) || (source == &source_brk && of_mmap) ||
