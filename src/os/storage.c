@@ -49,6 +49,15 @@ bool storage_read(int fd, void *data, size_t size, uint64_t offset)
     return true;
 }
 
+bool storage_ends_before(int fd, uint64_t end)
+{
+    uint64_t size;
+    int error = errno;
+    bool ends = storage_size(fd, &size) && size < end;
+    errno = error;
+    return ends;
+}
+
 bool storage_write(int fd, const void *data, size_t size, uint64_t offset)
 {
     const char *at = data;

@@ -17,6 +17,10 @@ bool storage_remove(const char *path);
 
 /* All of it or false; reading past the end is EIO. */
 bool storage_read(int fd, void *data, size_t size, uint64_t offset);
+
+/* After a storage_read that failed: whether because the file ends before `end`, and not for an error, which it keeps in
+ * errno. */
+bool storage_ends_before(int fd, uint64_t end);
 bool storage_write(int fd, const void *data, size_t size, uint64_t offset);
 
 bool storage_size(int fd, uint64_t *size);

@@ -168,8 +168,8 @@ const char *journal_begin(struct checkpoint *checkpoint, uint64_t same_as);
 /* Brings the copy onto the disk and empties the journal. */
 const char *journal_restart(struct checkpoint *checkpoint);
 
-/* Finds the good records of the journal.  `buffer` has room for a chunk. */
-void journal_find(int control, char *buffer, struct checkpoint_found *found);
+/* Finds the good records of the journal.  `buffer` has room for a chunk.  NULL, or why the journal's end is not known. */
+const char *journal_find(int control, char *buffer, struct checkpoint_found *found);
 
 /* Writes all good records to where they are, and flushes them: what can be read need not be on the disk, if the process
  * that wrote it died before its flush, or saw it fail. */

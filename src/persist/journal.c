@@ -302,18 +302,28 @@ static const char *write_all(struct writer *writer)
 
 /* ---- Reading the journal -------------------------------------------------------------------------- */
 
-/* Reads and checks the chunk at *at; false: there is none. */
+/* False: the file ends before, or, with *trouble set, it cannot be read, which says nothing of where the journal ends. */
+static bool read_part(int control, void *data, size_t size, uint64_t at, const char **trouble)
+{
+    if (storage_read(control, data, size, at))
+        return true;
+    if (!storage_ends_before(control, at + size))
+        *trouble = "the checkpoint's journal cannot be read";
+    return false;
+}
+
+/* Reads and checks the chunk at `at`; false: there is none, or *trouble says why it cannot be known. */
 static bool read_chunk(int control, char *buffer, const struct checkpoint_found *found, uint64_t at,
-                       uint64_t generation, uint64_t sequence, uint64_t *chain)
+                       uint64_t generation, uint64_t sequence, uint64_t *chain, const char **trouble)
 {
     struct piece *chunk = (struct piece *)(void *)buffer;
-    if (!storage_read(control, chunk, CHECKPOINT_PAGE, at))
+    if (!read_part(control, chunk, CHECKPOINT_PAGE, at, trouble))
         return false;
     if (chunk->magic != CHUNK_MAGIC || chunk->generation != generation || chunk->sequence != sequence ||
         chunk->count > CHUNK_PAGES_MAX || chunk->length != found->slot.length)
         return false;
-    if (!storage_read(control, buffer + CHECKPOINT_PAGE, (size_t)chunk->count * CHECKPOINT_PAGE,
-                      at + CHECKPOINT_PAGE))
+    if (!read_part(control, buffer + CHECKPOINT_PAGE, (size_t)chunk->count * CHECKPOINT_PAGE,
+                   at + CHECKPOINT_PAGE, trouble))
         return false;
     uint64_t expected = chunk->checksum;
     chunk->checksum = 0;
@@ -324,7 +334,8 @@ static bool read_chunk(int control, char *buffer, const struct checkpoint_found 
     return *chain == expected;
 }
 
-/* The record at *at, put into `copy` chunk by chunk (-1: only checked).  *at moves behind it; false: no good record. */
+/* The record at *at, put into `copy` chunk by chunk (-1: only checked).  *at moves behind it; false: no good
+ * record, or *trouble says what failed. */
 static bool read_record(int control, char *buffer, const struct checkpoint_found *found, uint64_t *at,
                         uint64_t generation, int copy, const char **trouble)
 {
@@ -333,10 +344,10 @@ static bool read_record(int control, char *buffer, const struct checkpoint_found
     uint64_t place = *at;
     bool is_last = false;
     for (uint64_t sequence = 0; !is_last; sequence++) {
-        if (!read_chunk(control, buffer, found, place, generation, sequence, &chain))
+        if (!read_chunk(control, buffer, found, place, generation, sequence, &chain, trouble))
             return false;
         if (copy >= 0 && (*trouble = put_pages(chunk, buffer + CHECKPOINT_PAGE, copy)) != NULL)
-            return true;
+            return false;
         place += (1 + chunk->count) * CHECKPOINT_PAGE;
         is_last = chunk->is_last != 0;
     }
@@ -344,9 +355,9 @@ static bool read_record(int control, char *buffer, const struct checkpoint_found
     return true;
 }
 
-void journal_find(int control, char *buffer, struct checkpoint_found *found)
+const char *journal_find(int control, char *buffer, struct checkpoint_found *found)
 {
-    const char *trouble;
+    const char *trouble = NULL;
     found->generation = found->slot.generation;
     found->records = 0;
     found->journal_end = JOURNAL_START;
@@ -354,6 +365,7 @@ void journal_find(int control, char *buffer, struct checkpoint_found *found)
         found->generation++;
         found->records++;
     }
+    return trouble;
 }
 
 const char *journal_rewrite(int control, char *buffer, const struct checkpoint_found *found)
@@ -371,12 +383,12 @@ const char *journal_apply(int control, char *buffer, const struct checkpoint_fou
 {
     const char *trouble = NULL;
     while (from < found->journal_end) {
-        if (!read_record(control, buffer, found, &from, ++generation, copy, &trouble)) {
-            os_errno_set(EIO);
-            return "the checkpoint's journal could not be read again";
-        }
+        if (read_record(control, buffer, found, &from, ++generation, copy, &trouble))
+            continue;
         if (trouble != NULL)
             return trouble;
+        os_errno_set(EIO);
+        return "the checkpoint's journal could not be read again";
     }
     return NULL;
 }

@@ -29,25 +29,27 @@ static bool slot_is_good(const struct slot *slot)
            slot->length % CHECKPOINT_PAGE == 0;
 }
 
-/* The one that counts; false: none is good. */
-static bool read_slots(int control, struct slot *out)
-{
-    bool any = false;
-    for (unsigned i = 0; i < 2; i++) {
-        struct slot slot;
-        if (!storage_read(control, &slot, sizeof slot, i * SLOT_DISTANCE) || !slot_is_good(&slot) ||
-            (any && slot.serial < out->serial))
-            continue;
-        *out = slot;
-        any = true;
-    }
-    return any;
-}
-
 static const char *say(int error, const char *text)
 {
     os_errno_set(error);
     return text;
+}
+
+/* Finds the one that counts.  One that cannot be read may be it, so then there is no answer. */
+static const char *read_slots(int control, struct slot *out)
+{
+    bool any = false;
+    for (unsigned i = 0; i < 2; i++) {
+        struct slot slot;
+        if (!storage_read(control, &slot, sizeof slot, i * SLOT_DISTANCE)) {
+            if (!storage_ends_before(control, i * SLOT_DISTANCE + sizeof slot))
+                return "the checkpoint's control file cannot be read";
+        } else if (slot_is_good(&slot) && (!any || slot.serial >= out->serial)) {
+            *out = slot;
+            any = true;
+        }
+    }
+    return any ? NULL : say(EUCLEAN, "the checkpoint's control file is damaged");
 }
 
 /* Whether the copy that the slot names can be what it says. */
@@ -70,8 +72,9 @@ static const char *check_copy(const char *path, const struct slot *slot)
 
 static const char *look_into(int control, const char *path, const uint8_t *id, struct checkpoint_found *found)
 {
-    if (!read_slots(control, &found->slot))
-        return say(EUCLEAN, "the checkpoint's control file is damaged");
+    const char *trouble = read_slots(control, &found->slot);
+    if (trouble != NULL)
+        return trouble;
     if (found->slot.way == CHECKPOINT_NONE)
         return say(ENOENT, "there is no checkpoint");
     if (id != NULL && memcmp(id, found->slot.id, CHECKPOINT_ID_BYTES) != 0)
@@ -80,16 +83,16 @@ static const char *look_into(int control, const char *path, const uint8_t *id, s
     found->length = found->slot.length;
     found->records = 0;
     found->journal_end = JOURNAL_START;
-    const char *trouble = check_copy(path, &found->slot);
+    trouble = check_copy(path, &found->slot);
     if (trouble != NULL || found->slot.way == CHECKPOINT_REFLINK)
         return trouble;
     size_t size = align_up(CHUNK_BYTES_MAX, os_page_size());
     char *buffer = os_map(NULL, size);
     if (buffer == NULL)
         return say(ENOMEM, "no memory to read the checkpoint with");
-    journal_find(control, buffer, found);
+    trouble = journal_find(control, buffer, found);
     (void)os_unmap(buffer, size);
-    return NULL;
+    return trouble;
 }
 
 const char *checkpoint_find(const char *path, const uint8_t *id, struct checkpoint_found *found)

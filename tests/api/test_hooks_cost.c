@@ -1,6 +1,6 @@
 // serial: it measures
 /* What the memory interface costs: next to nothing as long as no interface is in place, and with the trace less than
- * 100 ns a call.  Prints the figures: pairs of malloc and free of 64 bytes, the best of interleaved rounds, so what else
+ * 100 ns a call, on a machine where a pair of malloc and free takes 4 ns or less; in proportion on a slower one.  Prints the figures: pairs of malloc and free of 64 bytes, the best of interleaved rounds, so what else
  * runs on the machine hardly counts. */
 #include "api.h"
 
@@ -66,7 +66,8 @@ static void interfaces_cost_what_they_do(void **state)
     CHECK(cairn_tool_stop(tool) == 0);
     tracing = (here - plain) / 2;
     printf("trace: %.1f ns a call more\n", tracing);
-    CHECKF(tracing < 100, "a call costs %.1f ns more with the trace", tracing);
+    CHECKF(tracing < 25 * (plain > 4 ? plain : 4),
+           "a call costs %.1f ns more with the trace; a pair: %.1f ns", tracing, plain);
 }
 
 int main(void)
